@@ -44,7 +44,7 @@ public sealed record PartitionSpec(
     string? Label = null,
     bool Deploy = false,
     string? MountPoint = null,
-    ImmutableArray<string> FormatOptions = default);
+    ImmutableArray<string>? FormatOptions = null);
 
 /// <summary>A declarative disk layout.</summary>
 public sealed record DiskLayout(PartitionTableKind Table, ImmutableArray<PartitionSpec> Partitions);
