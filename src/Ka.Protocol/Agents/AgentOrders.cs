@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 using Ka.Core.Disks;
+using Ka.Core.Environments;
 
 namespace Ka.Protocol.Agents;
 
@@ -49,21 +50,6 @@ public sealed record ReceiveImage(
     int Successors) : AgentOrder;
 
 public sealed record PeerAddress(string Host, int Port);
-
-public enum ImageKind
-{
-    Tar,
-}
-
-public enum ImageCompression
-{
-    None,
-    Gzip,
-    Bzip2,
-    Xz,
-    Zstd,
-    Lz4,
-}
 
 /// <summary>A script with its variables.</summary>
 /// <param name="Name">For messages.</param>
