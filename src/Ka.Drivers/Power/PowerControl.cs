@@ -12,18 +12,18 @@ namespace Ka.Drivers.Power;
 /// </summary>
 /// <param name="hasCheckedIn">Whether the node's agent of the current boot is known: after a crash of the server such a node is not reset again.</param>
 public sealed class PowerControl(
-    ImmutableArray<ClusterNode> nodes, TimeProvider clock, Func<string, IPowerDriver?> driverOf, Predicate<string> hasCheckedIn) : IPower
+    ImmutableArray<ClusterNode> roster, TimeProvider clock, Func<string, IPowerDriver?> driverOf, Predicate<string> hasCheckedIn) : IPower
 {
     static readonly TimeSpan AskPeriod = TimeSpan.FromMilliseconds(300);
     static readonly TimeSpan SoftPatience = TimeSpan.FromSeconds(20);
     static readonly TimeSpan HardPatience = TimeSpan.FromSeconds(15);
 
-    public IAsyncEnumerable<NodeResult> ApplyAsync(NodeBits set, PowerAction action, Level level, AttemptId attempt, Pace pace, CancellationToken cancel) =>
+    public IAsyncEnumerable<NodeResult> ApplyAsync(NodeBits nodes, PowerAction action, Level level, AttemptId attempt, Pace pace, CancellationToken cancel) =>
         FanOut.Over(
-            set,
+            nodes,
             pace,
-            (index, token) => ApplyAsync(nodes[index], action, level, attempt.Resumed, token),
-            index => Fault.Of(FaultCodes.PowerBmcUnreachable, $"the BMC {nodes[index].Power.Host} took too long"),
+            (index, token) => ApplyAsync(roster[index], action, level, attempt.Resumed, token),
+            index => Fault.Of(FaultCodes.PowerBmcUnreachable, $"the BMC {roster[index].Power.Host} took too long"),
             cancel);
 
     async Task<Fault?> ApplyAsync(ClusterNode node, PowerAction action, Level level, bool resumed, CancellationToken cancel)
