@@ -25,3 +25,7 @@ create table node_states (
 );
 create table inventories (node text primary key, document text not null, at integer not null);
 create index workflows_running on workflows (state) where state = 'Running';
+create table logs (
+  id integer primary key, workflow text not null, node text not null, at integer not null, step text not null, text text not null
+);
+create index logs_by_workflow on logs (workflow, node, id);
