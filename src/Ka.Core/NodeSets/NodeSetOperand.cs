@@ -17,6 +17,9 @@ internal sealed class NodeSetOperand
 
     public bool IsGroup => Literals[0].StartsWith('@');
 
+    /// <summary>Whether indexes are put in one by one rather than in whole words.</summary>
+    public bool IsStepped => Ranges.Any(range => range.HasStep) || Literals.Any(literal => literal.AsSpan().ContainsAnyInRange('0', '9'));
+
     public bool HasWildcard => Literals.Any(literal => literal.AsSpan().ContainsAny('*', '?'));
 
     /// <summary>Reads from <paramref name="at"/>, past blanks, up to the next operator outside brackets or the end.</summary>

@@ -8,8 +8,8 @@ internal sealed class NodeSetParser(NodeSetContext context)
 {
     private const int MaxGroupDepth = 32;
 
-    /// <summary>About how many bitmap words and names may be touched: a second of work at the very most.</summary>
-    private const long MaxWork = 64_000_000;
+    /// <summary>About how many bitmap words and single indexes may be touched; names written out one by one are free.</summary>
+    private const long MaxWork = 20_000_000;
 
     private static readonly SearchValues<char> NotInGroups = SearchValues.Create("@[]*?,!&^ \t\r\n");
     private static readonly SearchValues<char> InMasks =
@@ -101,7 +101,7 @@ internal sealed class NodeSetParser(NodeSetContext context)
         }
 
         pending.Add(pattern, product);
-        return Charge(operand, product.Length == 1 ? product[0].Words + (product[0].Count / 16) : product.Aggregate(1L, (sum, set) => sum * set.Count));
+        return Charge(operand, product.Length == 1 && !operand.IsStepped ? product[0].Words : product.Aggregate(1L, (sum, set) => sum * set.Count));
     }
 
     private bool Join(SetOperation operation, string text, ref int at, string? source, ref NodeSet result, ref NodeSetBuilder pending)
