@@ -89,7 +89,6 @@ echo "$late" | tr -d '?' | tr ' ' '\n' | grep . >"$tree/etc/modules"
 
 accounts "$tree"
 printf 'NAME="Ka minimal environment"\nID=ka-minimal\n' >"$tree/etc/os-release"
-echo minimal >"$tree/etc/hostname"
 ln -s /proc/mounts "$tree/etc/mtab"
 install -m 755 "$here/minimal/init" "$tree/init"
 install -m 755 "$here/minimal/udhcpc.script" "$tree/etc/udhcpc.script"
