@@ -89,7 +89,7 @@ public static class DiskLayoutRules
         {
             add($"A partition name has 1 to {NameLimit} characters of a-z, 0-9, '_' and '-'.", name);
         }
-        if (partition.Bytes is <= 0 || partition.Bytes % MiB != 0)
+        if (partition.Bytes is { } size && (size <= 0 || size % MiB != 0))
         {
             add($"The size of '{Cut(name)}' must be a positive multiple of 1 MiB.", $"{partition.Bytes}");
         }

@@ -4,6 +4,12 @@ using Ka.Core.Faults;
 
 namespace Ka.Core.Disks;
 
+/// <summary>Where one partition lies.</summary>
+/// <param name="Number">Its number in the table, from 1.</param>
+/// <param name="Start">First byte on the disk.</param>
+/// <param name="Bytes">Size in bytes.</param>
+public sealed record PartitionPlace(PartitionSpec Partition, int Number, long Start, long Bytes);
+
 /// <summary>Renders a layout to the script that <c>sfdisk</c> (util-linux) reads on its standard input.</summary>
 public static class SfdiskScript
 {
@@ -15,12 +21,12 @@ public static class SfdiskScript
     /// <summary>Space kept free before the first partition: the table itself and GRUB's core on an MBR.</summary>
     public const long Head = MiB;
 
-    /// <summary>Renders with explicit starts and sizes, aligned to 1 MiB, so that the same layout gives the same table everywhere.</summary>
+    /// <summary>Places the partitions one after another from 1 MiB on, aligned to 1 MiB, so that the same layout gives the same table everywhere.</summary>
     /// <param name="diskBytes">Size of the disk in bytes.</param>
     /// <param name="faults">Every fault of the layout, or <c>disk.too_small</c>; empty on success.</param>
-    public static bool TryRender(DiskLayout layout, long diskBytes, out string script, out ImmutableArray<Fault> faults)
+    public static bool TryPlace(DiskLayout layout, long diskBytes, out ImmutableArray<PartitionPlace> places, out ImmutableArray<Fault> faults)
     {
-        script = "";
+        places = [];
         faults = DiskLayoutRules.Check(layout);
         if (!faults.IsEmpty)
         {
@@ -33,12 +39,32 @@ public static class SfdiskScript
             faults = [Fault.Of(FaultCodes.DiskTooSmall, "The layout does not fit on the disk.", $"needs {needed / MiB} MiB, usable {Math.Max(0, end) / MiB} MiB of {diskBytes} bytes")];
             return false;
         }
-        var text = new StringBuilder();
-        text.Append("label: ").Append(layout.Table switch { PartitionTableKind.Gpt => "gpt", PartitionTableKind.Mbr => "dos" }).Append('\n');
         var start = Head;
+        var placed = ImmutableArray.CreateBuilder<PartitionPlace>();
         foreach (var partition in layout.Partitions)
         {
             var bytes = partition.Bytes ?? end - start;
+            placed.Add(new PartitionPlace(partition, placed.Count + 1, start, bytes));
+            start += bytes;
+        }
+        places = placed.ToImmutable();
+        return true;
+    }
+
+    /// <summary>Renders with explicit starts and sizes.</summary>
+    /// <param name="diskBytes">Size of the disk in bytes.</param>
+    /// <param name="faults">As of <see cref="TryPlace"/>.</param>
+    public static bool TryRender(DiskLayout layout, long diskBytes, out string script, out ImmutableArray<Fault> faults)
+    {
+        script = "";
+        if (!TryPlace(layout, diskBytes, out var places, out faults))
+        {
+            return false;
+        }
+        var text = new StringBuilder();
+        text.Append("label: ").Append(layout.Table switch { PartitionTableKind.Gpt => "gpt", PartitionTableKind.Mbr => "dos" }).Append('\n');
+        foreach (var (partition, _, start, bytes) in places)
+        {
             text.Append($"start={start / MiB}MiB, size={bytes / MiB}MiB, type={TypeCode(layout.Table, partition.Type)}");
             if (layout.Table == PartitionTableKind.Gpt)
             {
@@ -49,7 +75,6 @@ public static class SfdiskScript
                 text.Append(", bootable"); // some BIOSes boot no disk without an active partition
             }
             text.Append('\n');
-            start += bytes;
         }
         script = text.ToString();
         return true;
