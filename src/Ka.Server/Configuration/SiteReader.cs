@@ -1,7 +1,9 @@
 using System.Collections.Immutable;
 using System.Net;
+using Ka.Boot;
 using Ka.Core.Clusters;
 using Ka.Core.Documents;
+using Ka.Core.NodeSets;
 using Ka.Yaml;
 
 namespace Ka.Server.Configuration;
@@ -38,7 +40,7 @@ public static class SiteReader
             Boot(root.Section("boot", "dhcp", "interface", "network", "router", "dns", "tftp", "loaders")),
             Minimal(root.Section("minimal", "directory", "params"), folder),
             [],
-            [.. root.Section("groups", "files").TextList("files").Select(f => Under(folder, f))],
+            Groups(root.Section("groups", "files", "default"), folder, findings),
             root.Section("limits", "nodes").Int("nodes", 1, 1_000_000, 10_000));
         if (!root.Has("server"))
             binder.Refuse(file.Root.At, Code, "the server configuration lacks 'server'");
@@ -70,6 +72,23 @@ public static class SiteReader
         return null;
     }
 
+    static GroupTable Groups(YamlSection section, string folder, ImmutableArray<SiteFinding>.Builder findings)
+    {
+        var files = new List<(string, string)>();
+        foreach (var name in section.ScalarList("files"))
+            try
+            {
+                files.Add((name.Text, File.ReadAllText(Under(folder, name.Text))));
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                section.Refuse("files", Code, $"{name.Text} cannot be read: {e.Message}");
+            }
+        if (!GroupFile.TryRead(files, section.OptionalText("default"), out var groups, out var errors))
+            findings.AddRange(errors.Select(e => new SiteFinding(e, files.FirstOrDefault(f => f.Item1 == e.At.File).Item2 ?? "")));
+        return groups;
+    }
+
     static ImmutableArray<UserListener> Users(YamlSection server)
     {
         var listeners = ImmutableArray.CreateBuilder<UserListener>();
@@ -87,7 +106,7 @@ public static class SiteReader
         return listeners.ToImmutable();
     }
 
-    static BootSettings Boot(YamlSection boot)
+    static BootNetworkSettings Boot(YamlSection boot)
     {
         var mode = boot.Choice("dhcp", DhcpMode.Full);
         var network = boot.OptionalText("network") ?? "0.0.0.0/24";
@@ -101,7 +120,7 @@ public static class SiteReader
         if (mode != DhcpMode.Off && !boot.Has("interface"))
             boot.Refuse("dhcp", Code, "DHCP needs 'interface', the name of the deployment network's interface");
         var dns = boot.ScalarList("dns").Select(s => IPAddress.TryParse(s.Text, out var a) ? a : null).OfType<IPAddress>();
-        return new BootSettings(
+        return new BootNetworkSettings(
             mode, boot.OptionalText("interface"), address, prefix, Address(boot, "router", null), [.. dns], boot.Bool("tftp", true), boot.Text("loaders", "/usr/lib/ipxe"));
     }
 

@@ -3,7 +3,6 @@ using Ka.Core.Clusters;
 using Ka.Core.Faults;
 using Ka.Core.NodeSets;
 using Ka.Server.Configuration;
-using Ka.Yaml;
 
 namespace Ka.Server.Hosting;
 
@@ -12,14 +11,17 @@ public sealed class Site
 {
     readonly ImmutableDictionary<string, (Cluster Cluster, ClusterNode Node)> _byName;
     readonly ImmutableDictionary<string, ClusterNode> _byMac;
+    readonly ImmutableDictionary<string, int> _index;
 
     public Site(SiteConfiguration configuration)
     {
         Configuration = configuration;
         _byName = configuration.AllNodes.ToImmutableDictionary(n => n.Node.Name, StringComparer.Ordinal);
         _byMac = configuration.AllNodes.ToImmutableDictionary(n => n.Node.Mac, n => n.Node, StringComparer.Ordinal);
+        Ordered = [.. configuration.AllNodes.Select(n => n.Node)];
+        _index = Ordered.Select((n, i) => (n.Name, i)).ToImmutableDictionary(p => p.Name, p => p.i, StringComparer.Ordinal);
         AllNodes = NodeSet.FromNames(configuration.AllNodes.Select(n => NodeName.Parse(n.Node.Name)));
-        NodeSets = new NodeSetContext(GroupFiles.TryLoad(configuration.GroupFiles), AllNodes, configuration.NodeLimit);
+        NodeSets = new NodeSetContext(configuration.Groups, AllNodes, configuration.NodeLimit);
     }
 
     public SiteConfiguration Configuration { get; }
@@ -30,6 +32,11 @@ public sealed class Site
     public NodeSetContext NodeSets { get; }
 
     public (Cluster Cluster, ClusterNode Node)? Find(string name) => _byName.TryGetValue(name, out var found) ? found : null;
+
+    /// <summary>All nodes in the order of the configuration.</summary>
+    public ImmutableArray<ClusterNode> Ordered { get; }
+
+    public int IndexOf(string name) => _index[name];
 
     public ClusterNode? FindByMac(string mac) => _byMac.GetValueOrDefault(mac.ToLowerInvariant());
 
