@@ -25,7 +25,7 @@ public static partial class Commands
         var root = new RootCommand("A virtual cluster of real machines: QEMU nodes, BMCs and a switch in a network namespace.")
         {
             NameOption, StateOption,
-            Up(), Down(), Status(), Power(), Break(), Mend(), ConsoleCommand(), Ssh(), Exec(), ChassisCommand(),
+            Up(), Down(), Status(), Power(), Break(), Mend(), ConsoleCommand(), Ssh(), Exec(), ChassisCommand(), RouterCommand(),
         };
         var parsed = root.Parse(arguments);
         try

@@ -48,6 +48,8 @@ public sealed class Lab(LabPlaces places)
         await File.WriteAllTextAsync(places.Facts, JsonSerializer.Serialize(facts, LabJson.Default.LabFacts), cancel);
         await Furnish(facts, cancel);
         await Switch.Build(places, machines, cancel);
+        await Programs.StartDetached(places.RouterPid, places.RouterLog,
+            ["ip", .. Switch.Inside(places, [OwnCommand(), "router", "--name", places.Name, "--state", places.State])], cancel);
         await StartBmcs(facts, cancel);
         if (kad is not null)
             await StartKad(kad, cancel);
@@ -88,6 +90,8 @@ public sealed class Lab(LabPlaces places)
 
     private Recorded Bmc(Machine machine) => new(places.BmcPid(machine), places.BmcLan(machine));
 
+    private Recorded RouterProcess => new(places.RouterPid, places.State);
+
     private Recorded KadProcess => new(places.KadPid, places.SiteFile);
 
     private LabFacts? TryFacts()
@@ -102,12 +106,13 @@ public sealed class Lab(LabPlaces places)
         }
     }
 
-    private bool IsWhole() => Switch.Exists(places) && TryFacts() is { } facts && facts.Machines.All(machine => Bmc(machine).IsAlive);
+    private bool IsWhole() => Switch.Exists(places) && TryFacts() is { } facts && RouterProcess.IsAlive && facts.Machines.All(machine => Bmc(machine).IsAlive);
 
     /// <summary>Ends the recorded processes, then whoever else lives in the namespace, and removes namespace and sockets.</summary>
     private async Task Clear(CancellationToken cancel)
     {
         await KadProcess.End(TimeSpan.FromSeconds(10), cancel);
+        await RouterProcess.End(TimeSpan.FromSeconds(2), cancel);
         // by the directories, not by lab.json: an earlier and larger lab may have left some
         foreach (var directory in Directory.Exists(places.State) ? Directory.GetDirectories(places.State, "node*") : [])
         {

@@ -20,6 +20,8 @@ public sealed partial record LabPlaces(string Name, string State)
     public string KadPid => $"{State}/kad.pid";
     public string KadLog => $"{State}/kad.log";
     public string KadState => $"{State}/kad";
+    public string RouterPid => $"{State}/router.pid";
+    public string RouterLog => $"{State}/router.log";
     public string BmcPassword => $"{State}/bmc.password";
     public string ChassisScript => $"{State}/chassis";
     public string Site => $"{State}/site";

@@ -129,6 +129,13 @@ public static partial class Commands
         command.SetAction((parsed, cancel) => Chassis.Do(new Lab(Places(parsed)).Node(parsed.GetValue(node)!), parsed.GetValue(words)!, cancel));
         return command;
     }
+
+    private static Command RouterCommand()
+    {
+        var command = new Command("router", "Answer router solicitations inside the lab's network") { Hidden = true };
+        command.SetAction((_, cancel) => Router.Run(cancel));
+        return command;
+    }
 }
 
 /// <summary>ssh's argument list for a node. Pure.</summary>

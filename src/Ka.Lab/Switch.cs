@@ -15,8 +15,9 @@ public static class Switch
         var space = places.Namespace;
         yield return ["netns", "add", space];
         yield return ["-n", space, "link", "set", "lo", "up"];
-        yield return ["-n", space, "link", "add", Bridge, "type", "bridge", "stp_state", "0", "forward_delay", "0"];
+        yield return ["-n", space, "link", "add", Bridge, "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"];
         yield return ["-n", space, "address", "add", ServerAddress, "dev", Bridge];
+        yield return ["-n", space, "address", "add", "fe80::1/64", "dev", Bridge, "nodad"];
         yield return ["-n", space, "link", "set", Bridge, "up"];
         foreach (var machine in machines)
         {
