@@ -1,0 +1,147 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using System.Security.Cryptography;
+using Ka.Protocol.Rest;
+
+namespace Ka.Cli.Commands;
+
+/// <summary><c>ka env apply|ls|show|rm</c>.</summary>
+static class EnvCommands
+{
+    public static Command Build()
+    {
+        var env = new Command("env", "The catalogue of environments");
+        var file = new Option<string>("--file", "-f") { Description = "Description (YAML); the files it names lie beside it", Required = true };
+        var apply = new Command("apply", "Register an environment from its description") { file };
+        apply.SetAction((parsed, cancel) => ApplyAsync(parsed, parsed.GetValue(file)!, cancel));
+        env.Add(apply);
+        var list = new Command("ls", "List environments");
+        list.SetAction(ListAsync);
+        env.Add(list);
+        var name = new Argument<string>("NAME") { Description = "NAME or NAME:VERSION" };
+        var show = new Command("show", "Show one environment") { name };
+        show.SetAction((parsed, cancel) => ShowAsync(parsed, parsed.GetValue(name)!, cancel));
+        env.Add(show);
+        var gone = new Argument<string>("NAME:VERSION") { Description = "Exactly one version" };
+        var remove = new Command("rm", "Remove a version and the files nobody else uses") { gone };
+        remove.SetAction((parsed, cancel) => RemoveAsync(parsed, parsed.GetValue(gone)!, cancel));
+        env.Add(remove);
+        env.Add(Neighbours.EnvBuild());
+        return env;
+    }
+
+    static async Task<int> ApplyAsync(ParseResult parsed, string file, CancellationToken cancel)
+    {
+        string text;
+        try
+        {
+            text = await File.ReadAllTextAsync(file, cancel);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Console.Error.WriteLine($"ka: {file} cannot be read: {e.Message}  (environment.invalid)");
+            return ExitCodes.BadData;
+        }
+        using var server = Common.Connect(parsed);
+        var body = new ApplyBody(file, text, ImmutableDictionary<string, string>.Empty);
+        var named = await server.PostAsync("api/v1/environments/files", body, RestJson.Default.ApplyBody, RestJson.Default.DescriptionFiles, cancel);
+        if (named.Value is not { } files)
+            return Terminal.Say(named.Problem!);
+        var digests = ImmutableDictionary.CreateBuilder<string, string>();
+        foreach (var path in files.Paths)
+        {
+            if (Locate(path, file) is not { } local)
+                return ExitCodes.BadData;
+            await using (var stream = File.OpenRead(local))
+                digests[path] = Convert.ToHexStringLower(await SHA256.HashDataAsync(stream, cancel));
+            if (await server.SendFileAsync(local, digests[path], cancel) is { } problem)
+                return Terminal.Say(problem);
+        }
+        var applied = await server.PostAsync("api/v1/environments", body with { Files = digests.ToImmutable() }, RestJson.Default.ApplyBody, RestJson.Default.ApplyReply, cancel);
+        if (applied.Value is not { } done)
+            return Terminal.Say(applied.Problem!);
+        if (Common.IsJson(parsed))
+            Terminal.Json(done, RestJson.Default.ApplyReply);
+        else
+            Console.WriteLine($"{done.Environment.Name}:{done.Environment.Version} {done.Change} (sha256:{done.Environment.Sha256[..12]}…, {Terminal.Size(done.Environment.Bytes)}, kernel {done.Environment.Kernel})");
+        return ExitCodes.Done;
+    }
+
+    /// <summary>A path of a description as a file here: bare or local:// beside the description.</summary>
+    static string? Locate(string path, string description)
+    {
+        var plain = path.StartsWith("local://", StringComparison.Ordinal) ? path["local://".Length..] : path;
+        if (plain.Contains("://", StringComparison.Ordinal))
+        {
+            Console.Error.WriteLine($"ka: '{path}': only files of this machine can be registered yet; fetch it first  (environment.invalid)");
+            return null;
+        }
+        var full = Path.GetFullPath(plain, Path.GetDirectoryName(Path.GetFullPath(description))!);
+        if (File.Exists(full))
+            return full;
+        Console.Error.WriteLine($"ka: {description} names '{path}', which does not exist ({full})  (environment.invalid)");
+        return null;
+    }
+
+    static async Task<int> ListAsync(ParseResult parsed, CancellationToken cancel)
+    {
+        using var server = Common.Connect(parsed);
+        var reply = await server.GetAsync("api/v1/environments", RestJson.Default.EnvironmentReplyArray, cancel);
+        if (reply.Value is not { } environments)
+            return Terminal.Say(reply.Problem!);
+        switch (parsed.GetValue(Common.Output))
+        {
+            case OutputForm.Json:
+                Terminal.Json(environments, RestJson.Default.EnvironmentReplyArray);
+                break;
+            case OutputForm.Name or OutputForm.Nodeset:
+                foreach (var e in environments)
+                    Console.WriteLine($"{e.Name}:{e.Version}");
+                break;
+            case OutputForm.Table:
+                Terminal.Table(
+                    ["NAME", "VERSION", "ARCH", "SIZE", "OWNER", "VISIBLE", "CHANGED", "DESCRIPTION"],
+                    environments.Select(e => new[] { e.Name, e.Version.ToString(), e.Arch, Terminal.Size(e.Bytes), e.Owner, e.Visibility, Terminal.Ago(e.RegisteredAt, DateTimeOffset.UtcNow), e.Description }));
+                break;
+        }
+        return ExitCodes.Done;
+    }
+
+    static (string Name, string? Version) Split(string text) => text.Split(':', 2) is [var name, var version] ? (name, version) : (text, null);
+
+    static async Task<int> ShowAsync(ParseResult parsed, string text, CancellationToken cancel)
+    {
+        var (name, version) = Split(text);
+        using var server = Common.Connect(parsed);
+        var reply = await server.GetAsync(
+            $"api/v1/environments/{Uri.EscapeDataString(name)}{(version is null ? "" : "?version=" + Uri.EscapeDataString(version))}", RestJson.Default.EnvironmentReply, cancel);
+        if (reply.Value is not { } e)
+            return Terminal.Say(reply.Problem!);
+        if (Common.IsJson(parsed))
+        {
+            Terminal.Json(e, RestJson.Default.EnvironmentReply);
+            return ExitCodes.Done;
+        }
+        Terminal.Table(["KEY", "VALUE"],
+        [
+            ["name", $"{e.Name}:{e.Version}"], ["description", e.Description], ["owner", e.Owner], ["visibility", e.Visibility], ["os", $"{e.Os} {e.Arch}"],
+            ["image", $"{e.Kind}, {e.Compression}, {Terminal.Size(e.Bytes)}, unpacks to {Terminal.Size(e.UnpackedBytes)}"], ["digest", "sha256:" + e.Sha256],
+            ["filesystem", e.FileSystem], ["kernel", e.Kernel], ["initrd", e.Initrd ?? ""], ["params", string.Join(' ', e.Params)], ["post-installs", string.Join(", ", e.PostInstalls)],
+        ]);
+        return ExitCodes.Done;
+    }
+
+    static async Task<int> RemoveAsync(ParseResult parsed, string text, CancellationToken cancel)
+    {
+        if (Split(text) is not (var name, { } version) || !int.TryParse(version, out _))
+        {
+            Console.Error.WriteLine($"ka: '{text}' names no version; say NAME:VERSION");
+            return ExitCodes.Usage;
+        }
+        using var server = Common.Connect(parsed);
+        if (await server.DeleteAsync($"api/v1/environments/{Uri.EscapeDataString(name)}/{version}", cancel) is { } problem)
+            return Terminal.Say(problem);
+        Console.Error.WriteLine($"{text} removed");
+        return ExitCodes.Done;
+    }
+}

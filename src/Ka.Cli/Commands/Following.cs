@@ -1,0 +1,77 @@
+using System.CommandLine;
+using Ka.Cli.Live;
+using Ka.Protocol.Rest;
+
+namespace Ka.Cli.Commands;
+
+/// <summary>Watches an operation and says how it ended. Ctrl-C leaves; the operation goes on.</summary>
+static class Following
+{
+    public static async Task<int> RunAsync(Server server, OperationReply operation, ParseResult parsed, bool verbose, int? timeout, CancellationToken cancel)
+    {
+        using var over = new CancellationTokenSource(timeout is { } seconds ? TimeSpan.FromSeconds(seconds) : Timeout.InfiniteTimeSpan);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(over.Token, cancel);
+        try
+        {
+            var quiet = parsed.GetValue(Common.Quiet);
+            if (await new Watcher(server, verbose, quiet).FollowAsync(operation, either.Token) is { } problem)
+                return Terminal.Say(problem);
+        }
+        catch (OperationCanceledException)
+        {
+            Console.Error.WriteLine($"ka: {operation.Id} goes on; watch it: ka ops watch {operation.Id}   stop it: ka ops cancel {operation.Id}");
+            return over.IsCancellationRequested ? ExitCodes.StillRunning : ExitCodes.Left;
+        }
+        var ended = await EndedAsync(server, operation.Id, cancel);
+        if (ended.Value is not { } result)
+            return Terminal.Say(ended.Problem!);
+        if (Common.IsJson(parsed))
+            Terminal.Json(result, RestJson.Default.OperationReply);
+        else
+            Summary.Print(result);
+        return ExitCodes.OfState(result.State);
+    }
+
+    /// <summary>The last event comes a moment before the operation is closed.</summary>
+    static async Task<Answer<OperationReply>> EndedAsync(Server server, string id, CancellationToken cancel)
+    {
+        while (true)
+        {
+            var reply = await server.GetAsync($"api/v1/operations/{id}", RestJson.Default.OperationReply, cancel);
+            if (reply.Value is not { State: "running" })
+                return reply;
+            await Task.Delay(TimeSpan.FromMilliseconds(50), cancel);
+        }
+    }
+}
+
+/// <summary>How an operation ended: step, cause, evidence, next command.</summary>
+static class Summary
+{
+    public static void Print(OperationReply operation)
+    {
+        foreach (var line in Lines(operation))
+            Console.WriteLine(Terminal.Safe(line));
+    }
+
+    public static IEnumerable<string> Lines(OperationReply operation)
+    {
+        var failed = operation.Failures.Sum(f => f.Count);
+        var took = operation.EndedAt is { } end ? $" in {Terminal.Duration(end - operation.CreatedAt)}" : "";
+        yield return $"{operation.Id} {operation.State}{took}: {operation.Count - failed} ok, {failed} failed";
+        if (operation.Ok.Length > 0)
+            yield return $"ok       {operation.Ok}";
+        foreach (var failure in operation.Failures)
+            yield return $"failed   {failure.Nodes}   {failure.Macro} / {failure.Step}   {failure.Code}";
+        foreach (var failure in operation.Failures)
+        {
+            yield return "";
+            yield return $"{failure.Nodes}   {failure.Code} in {failure.Macro} / {failure.Step}" + (failure.Tries > 1 ? $", after {failure.Tries} failures" : "");
+            yield return $"  what     {failure.Message}";
+            if (failure.Evidence is { Length: > 0 } evidence)
+                yield return $"  seen     {evidence.Trim().Replace("\n", "\n           ", StringComparison.Ordinal)}";
+            yield return $"  next     {failure.Next}";
+            yield return $"  more     ka explain {failure.Code}    ka ops logs {operation.Id} -w {failure.Nodes}";
+        }
+    }
+}

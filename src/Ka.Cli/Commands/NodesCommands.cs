@@ -1,0 +1,86 @@
+using System.CommandLine;
+using Ka.Core.NodeSets;
+using Ka.Protocol.Rest;
+
+namespace Ka.Cli.Commands;
+
+/// <summary><c>ka nodes ls|show|fold|expand</c>.</summary>
+static class NodesCommands
+{
+    public static Command Build()
+    {
+        var nodes = new Command("nodes", "Nodes and node sets");
+        var set = new Option<string?>("--nodes", "-w") { Description = "Only these nodes" };
+        var list = new Command("ls", "List nodes") { set };
+        list.SetAction((parsed, cancel) => ListAsync(parsed, parsed.GetValue(set), cancel));
+        nodes.Add(list);
+        var name = new Argument<string>("NODE");
+        var show = new Command("show", "Show one node with what its agent saw") { name };
+        show.SetAction((parsed, cancel) => ShowAsync(parsed, parsed.GetValue(name)!, cancel));
+        nodes.Add(show);
+        nodes.Add(Text("fold", "Fold names into a node set", s => [s.ToString()]));
+        nodes.Add(Text("expand", "Expand a node set into names", s => s.Select(n => n.Value)));
+        return nodes;
+    }
+
+    static Command Text(string name, string description, Func<NodeSet, IEnumerable<string>> print)
+    {
+        var texts = new Argument<string[]>("NODES") { Arity = ArgumentArity.OneOrMore, Description = "Node sets; several are joined" };
+        var command = new Command(name, description) { texts };
+        command.SetAction(parsed =>
+        {
+            var all = NodeSet.Empty;
+            foreach (var text in parsed.GetValue(texts)!)
+            {
+                if (!NodeSet.TryParse(text, out var set, out var error))
+                {
+                    Console.Error.WriteLine($"ka: {Terminal.Safe(error.ToString())}  ({error.Code})");
+                    Console.Error.WriteLine($"  {Terminal.Safe(text)}\n  {new string(' ', Math.Min(error.Position, 200))}^{(error.Expected is null ? "" : " expected " + error.Expected)}");
+                    return ExitCodes.BadData;
+                }
+                all |= set;
+            }
+            foreach (var line in print(all))
+                Console.WriteLine(line);
+            return ExitCodes.Done;
+        });
+        return command;
+    }
+
+    static async Task<int> ListAsync(ParseResult parsed, string? set, CancellationToken cancel)
+    {
+        using var server = Common.Connect(parsed);
+        var reply = await server.GetAsync("api/v1/nodes" + (set is null ? "" : "?nodes=" + Uri.EscapeDataString(set)), RestJson.Default.NodeReplyArray, cancel);
+        if (reply.Value is not { } nodes)
+            return Terminal.Say(reply.Problem!);
+        switch (parsed.GetValue(Common.Output))
+        {
+            case OutputForm.Json:
+                Terminal.Json(nodes, RestJson.Default.NodeReplyArray);
+                break;
+            case OutputForm.Name:
+                foreach (var node in nodes)
+                    Console.WriteLine(node.Name);
+                break;
+            case OutputForm.Nodeset:
+                Console.WriteLine(NodeSet.FromNames(nodes.Select(n => NodeName.Parse(n.Name))));
+                break;
+            case OutputForm.Table:
+                Terminal.Table(
+                    ["NODE", "CLUSTER", "STATE", "ENVIRONMENT", "OPERATION", "FIRMWARE", "ADDRESS", "FAULT"],
+                    nodes.Select(n => new[] { n.Name, n.Cluster, n.State, n.Environment ?? "", n.Operation ?? "", n.Firmware, n.Address, n.Fault ?? "" }));
+                break;
+        }
+        return ExitCodes.Done;
+    }
+
+    static async Task<int> ShowAsync(ParseResult parsed, string name, CancellationToken cancel)
+    {
+        using var server = Common.Connect(parsed);
+        var reply = await server.GetAsync($"api/v1/nodes/{Uri.EscapeDataString(name)}", RestJson.Default.NodeReply, cancel);
+        if (reply.Value is not { } node)
+            return Terminal.Say(reply.Problem!);
+        Terminal.Json(node, RestJson.Default.NodeReply);
+        return ExitCodes.Done;
+    }
+}

@@ -1,0 +1,170 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Ka.Protocol.Rest;
+
+namespace Ka.Cli;
+
+/// <summary>What the server said: a value, or a problem.</summary>
+public sealed record Answer<T>(T? Value, Problem? Problem)
+    where T : class;
+
+/// <summary>Where the server is and with what token.</summary>
+/// <param name="Address"><c>unix:PATH</c> or <c>http://HOST:PORT</c>.</param>
+public sealed record ServerAddress(string Address, string? Token)
+{
+    public const string DefaultSocket = "/run/ka/kad.sock";
+
+    /// <summary>From options, environment, the site's socket, or a lab that runs here; in this order.</summary>
+    public static ServerAddress Find(string? server, string? tokenFile, string? lab)
+    {
+        var address = server ?? Environment.GetEnvironmentVariable("KA_SERVER");
+        var file = tokenFile ?? Environment.GetEnvironmentVariable("KA_TOKEN_FILE");
+        var token = tokenFile is null ? Environment.GetEnvironmentVariable("KA_TOKEN") : null;
+        lab ??= Environment.GetEnvironmentVariable("KA_LAB");
+        if (address is null && (lab is not null || !File.Exists(DefaultSocket)))
+        {
+            var run = Path.Combine("/run/ka/lab", lab ?? "lab");
+            if (File.Exists(Path.Combine(run, "kad.sock")))
+            {
+                address = "unix:" + Path.Combine(run, "kad.sock");
+                var state = Path.Combine(run, "state");
+                if (file is null && File.Exists(state))
+                    file = Path.Combine(File.ReadAllText(state).Trim(), "kad", "token");
+            }
+        }
+        token ??= ReadToken(file ?? "/var/lib/ka/token");
+        return new ServerAddress(address ?? "unix:" + DefaultSocket, token);
+    }
+
+    static string? ReadToken(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path).Trim();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+}
+
+/// <summary>The typed client of the REST API, over TCP or a Unix socket.</summary>
+public sealed class Server : IDisposable
+{
+    readonly HttpClient _http;
+    readonly string _address;
+
+    public Server(ServerAddress address)
+    {
+        _address = address.Address;
+        var handler = new SocketsHttpHandler();
+        if (address.Address.StartsWith("unix:", StringComparison.Ordinal))
+            handler.ConnectCallback = async (_, cancel) =>
+            {
+                var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                try
+                {
+                    await socket.ConnectAsync(new UnixDomainSocketEndPoint(address.Address["unix:".Length..]), cancel);
+                    return new NetworkStream(socket, ownsSocket: true);
+                }
+                catch
+                {
+                    socket.Dispose();
+                    throw;
+                }
+            };
+        _http = new HttpClient(handler)
+        {
+            BaseAddress = new Uri(address.Address.StartsWith("unix:", StringComparison.Ordinal) ? "http://ka/" : address.Address),
+            Timeout = Timeout.InfiniteTimeSpan,
+        };
+        if (address.Token is { } token)
+            _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+    }
+
+    public Task<Answer<T>> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancel)
+        where T : class => SendAsync(new HttpRequestMessage(HttpMethod.Get, path), type, cancel);
+
+    public Task<Answer<T>> PostAsync<TBody, T>(string path, TBody body, JsonTypeInfo<TBody> bodyType, JsonTypeInfo<T> type, CancellationToken cancel)
+        where T : class => SendAsync(
+        new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(JsonSerializer.Serialize(body, bodyType), Encoding.UTF8, "application/json") }, type, cancel);
+
+    /// <summary>Sends a file under its digest unless the server has it. Null when all is well.</summary>
+    public async Task<Problem?> SendFileAsync(string path, string sha256, CancellationToken cancel)
+    {
+        var head = await TryAsync(() => _http.SendAsync(new HttpRequestMessage(HttpMethod.Head, $"api/v1/files/{sha256}"), cancel));
+        if (head.Problem is not null || head.Value!.IsSuccessStatusCode)
+            return head.Problem;
+        await using var file = File.OpenRead(path);
+        var put = await TryAsync(() => _http.PutAsync($"api/v1/files/{sha256}", new StreamContent(file), cancel));
+        return put.Problem ?? (put.Value!.IsSuccessStatusCode ? null : await ProblemOfAsync(put.Value, cancel));
+    }
+
+    public async Task<Problem?> DeleteAsync(string path, CancellationToken cancel)
+    {
+        var reply = await TryAsync(() => _http.DeleteAsync(path, cancel));
+        return reply.Problem ?? (reply.Value!.IsSuccessStatusCode ? null : await ProblemOfAsync(reply.Value, cancel));
+    }
+
+    /// <summary>Opens an event stream after the event <paramref name="after"/>.</summary>
+    public async Task<Answer<Stream>> WatchAsync(string path, long after, CancellationToken cancel)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Get, path);
+        request.Headers.Accept.ParseAdd("text/event-stream");
+        if (after > 0)
+            request.Headers.Add("Last-Event-ID", after.ToString());
+        var reply = await TryAsync(() => _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel));
+        if (reply.Problem is not null)
+            return new Answer<Stream>(null, reply.Problem);
+        return reply.Value!.IsSuccessStatusCode
+            ? new Answer<Stream>(await reply.Value.Content.ReadAsStreamAsync(cancel), null)
+            : new Answer<Stream>(null, await ProblemOfAsync(reply.Value, cancel));
+    }
+
+    async Task<Answer<T>> SendAsync<T>(HttpRequestMessage request, JsonTypeInfo<T> type, CancellationToken cancel)
+        where T : class
+    {
+        var reply = await TryAsync(() => _http.SendAsync(request, cancel));
+        if (reply.Problem is not null)
+            return new Answer<T>(null, reply.Problem);
+        if (!reply.Value!.IsSuccessStatusCode)
+            return new Answer<T>(null, await ProblemOfAsync(reply.Value, cancel));
+        await using var body = await reply.Value.Content.ReadAsStreamAsync(cancel);
+        return new Answer<T>(await JsonSerializer.DeserializeAsync(body, type, cancel), null);
+    }
+
+    async Task<Answer<HttpResponseMessage>> TryAsync(Func<Task<HttpResponseMessage>> send)
+    {
+        try
+        {
+            return new Answer<HttpResponseMessage>(await send(), null);
+        }
+        catch (HttpRequestException e)
+        {
+            return new Answer<HttpResponseMessage>(null, new Problem(
+                null, null, 0, $"the server at {_address} does not answer: {e.Message}", "server.unreachable",
+                "Start it (ka server run --config FILE, or ka lab up N --serve), or name it with --server.", null, null));
+        }
+    }
+
+    static async Task<Problem> ProblemOfAsync(HttpResponseMessage reply, CancellationToken cancel)
+    {
+        var text = await reply.Content.ReadAsStringAsync(cancel);
+        try
+        {
+            if (JsonSerializer.Deserialize(text, RestJson.Default.Problem) is { Code: not null } problem)
+                return problem;
+        }
+        catch (JsonException)
+        {
+        }
+        return new Problem(null, null, (int)reply.StatusCode, $"the server answered {(int)reply.StatusCode} {reply.ReasonPhrase}", "server.internal", null, text, null);
+    }
+
+    public void Dispose() => _http.Dispose();
+}
