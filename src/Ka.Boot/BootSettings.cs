@@ -54,11 +54,18 @@ public sealed record BootSettings(string Interface, IPAddress Address, Uri HttpB
     /// <summary>First loader for UEFI HTTP boot.</summary>
     public string UefiHttpLoader { get; init; } = "ipxe.efi";
 
+    /// <summary>
+    /// An EFI program in the loader directory that starts the system on the disk, such as GRUB made by grub-mkimage; null to go on in
+    /// the firmware's boot order.
+    /// </summary>
+    public string? UefiDiskLoader { get; init; }
+
     /// <summary>Files that may be read by TFTP and under <c>/boot/loader/</c>, by exact name.</summary>
-    public ImmutableArray<string> Loaders => [.. new[] { BiosLoader, UefiLoader, UefiHttpLoader }.Distinct()];
+    public ImmutableArray<string> Loaders => [.. new[] { BiosLoader, UefiLoader, UefiHttpLoader, UefiDiskLoader }.OfType<string>().Distinct()];
 
     /// <summary>The node's script, kernel and initial RAM disk.</summary>
-    public BootUrls UrlsOf(BootNode node) => new(Url(node, "script.ipxe"), Url(node, "kernel"), Url(node, "initrd"));
+    public BootUrls UrlsOf(BootNode node) => new(
+        Url(node, "script.ipxe"), Url(node, "kernel"), Url(node, "initrd"), UefiDiskLoader is null ? null : new(HttpBase, $"boot/loader/{UefiDiskLoader}"));
 
     /// <summary>The network an address belongs to, or null.</summary>
     public BootNetwork? NetworkOf(IPAddress address) => Networks.FirstOrDefault(network => network.Network.Contains(address));

@@ -7,7 +7,9 @@ namespace Ka.Core.BootProfiles;
 /// <param name="Script">The node's own iPXE script.</param>
 /// <param name="Kernel">Served while the profile has one.</param>
 /// <param name="Initrd">Served while the profile has one.</param>
-public sealed record BootUrls(Uri Script, Uri Kernel, Uri Initrd);
+/// <param name="UefiDiskLoader">A small EFI program that finds and starts the system on the disk; without it UEFI machines go on in
+/// their own boot order, where the disk must come next.</param>
+public sealed record BootUrls(Uri Script, Uri Kernel, Uri Initrd, Uri? UefiDiskLoader = null);
 
 /// <summary>
 /// Writes iPXE scripts. iPXE splits a line at blanks, knows no quotes and no escapes, ends a command at the words <c>;</c> <c>&amp;&amp;</c>
@@ -23,7 +25,7 @@ public static class IpxeScript
     /// <summary>The script of one node. Total: whatever <see cref="KernelParameters"/> can hold arrives at the kernel unchanged.</summary>
     public static string Render(NodeName node, BootProfile profile, BootUrls urls) => profile switch
     {
-        BootProfile.LocalDisk => LocalDisk(node),
+        BootProfile.LocalDisk => LocalDisk(node, urls.UefiDiskLoader),
         BootProfile.MinimalEnvironment minimal => Kernel(node, minimal.Parameters, urls.Kernel, urls.Initrd),
         BootProfile.Custom custom => Kernel(node, custom.Parameters, urls.Kernel, custom.InitrdPath is null ? null : urls.Initrd),
         _ => throw new InvalidOperationException($"no script for {profile.GetType().Name}"),
@@ -33,11 +35,12 @@ public static class IpxeScript
     public static string Escape(string text) => string.Join(' ', text.Split(' ').Select(word =>
         word is "" or ";" or "&&" or "||" || word[0] == '#' ? Nothing + word : word));
 
-    private static string LocalDisk(NodeName node) => Lines(
+    private static string LocalDisk(NodeName node, Uri? loader) => Lines(
         $"# {node}: local disk",
         "iseq ${platform} efi && goto firmware ||",
         "sanboot --no-describe --drive 0x80 ||",
         ":firmware",
+        loader is null ? "" : $"iseq ${{platform}} efi && chain {loader.AbsoluteUri} ||",
         "exit 1");
 
     private static string Kernel(NodeName node, KernelParameters parameters, Uri kernel, Uri? initrd) => Lines(

@@ -35,7 +35,16 @@ public class WritingProfiles
         var script = IpxeScript.Render(Node, new BootProfile.LocalDisk(), Urls);
 
         Assert.Contains("sanboot --no-describe --drive 0x80", script);
-        Assert.Contains("iseq ${platform} efi", script);
+        Assert.Contains("iseq ${platform} efi && goto firmware ||\n", script);
+        Assert.EndsWith(":firmware\nexit 1\n", script);
+    }
+
+    [Fact]
+    public void A_uefi_machine_may_be_helped_to_its_disk()
+    {
+        var script = IpxeScript.Render(Node, new BootProfile.LocalDisk(), Urls with { UefiDiskLoader = new("http://10.0.0.1/boot/loader/disk.efi") });
+
+        Assert.EndsWith(":firmware\niseq ${platform} efi && chain http://10.0.0.1/boot/loader/disk.efi ||\nexit 1\n", script);
     }
 
     [Theory]
