@@ -1,1 +1,1 @@
-return 0;
+return await Ka.Agent.AgentHost.Run(args, CancellationToken.None);

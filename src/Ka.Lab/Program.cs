@@ -1,1 +1,1 @@
-return 0;
+return await Ka.Lab.Commands.Run(args);

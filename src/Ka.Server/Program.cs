@@ -1,1 +1,3 @@
-return 0;
+using Ka.Server.Hosting;
+
+return await ServerCommands.RunAsync(args);

@@ -1,1 +1,2 @@
+global using Ka.Core.Environments;
 global using Xunit;

@@ -1,0 +1,114 @@
+#!/bin/sh
+# Builds the minimal environment: the trusted RAM system that runs the agent on every node under deployment.
+# Equal packages and an equal agent give equal bytes.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/lib.sh"
+
+help() {
+    cat <<'HELP'
+Usage: minimal.sh --agent FILE --out DIR [options]
+Builds DIR/vmlinuz, DIR/initramfs.zst and DIR/manifest from Debian 12 packages. Needs no root.
+
+  --agent FILE              executable that becomes /sbin/ka-agent (x86-64 program or script)
+  --out DIR                 where the files go
+  --kernel cloud|generic    cloud: virtual machines; generic: also server network and storage cards (default cloud)
+  --cache DIR               where downloaded packages are kept (default ~/.cache/ka/packages)
+  --level N                 zstd level, 1-19 (default 19)
+HELP
+}
+
+agent='' out='' kernel=cloud level=19 keys=''
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/ka/packages
+while [ $# -gt 0 ]; do
+    case $1 in
+        --help | -h) help; exit 0 ;;
+        --agent) agent=$(value "$@"); shift 2 ;;
+        --out) out=$(value "$@"); shift 2 ;;
+        --kernel) kernel=$(value "$@"); shift 2 ;;
+        --cache) cache=$(value "$@"); shift 2 ;;
+        --level) level=$(value "$@"); shift 2 ;;
+        # For measuring against a deployment by hand only: a key that may log in before any agent has spoken.
+        --authorized-keys) keys=$(value "$@"); shift 2 ;;
+        *) usage "unknown option '$1'" ;;
+    esac
+done
+[ -n "$agent" ] || usage "--agent is missing"
+[ -n "$out" ] || usage "--out is missing"
+[ -f "$agent" ] || die "there is no agent at '$agent'"
+[ -z "$keys" ] || [ -f "$keys" ] || die "there is no file '$keys'"
+case $kernel in cloud | generic) ;; *) usage "--kernel is '$kernel', expected cloud or generic" ;; esac
+case $level in [1-9] | 1[0-9]) ;; *) usage "--level is '$level', expected 1 to 19" ;; esac
+tool_needs
+workspace
+
+packages="busybox tar zstd xz-utils gzip bzip2 lz4 fdisk util-linux mount e2fsprogs xfsprogs dosfstools kexec-tools
+efibootmgr openssh-server openssh-client openssh-sftp-server attr acl
+libacl1 libattr1 libaudit1 libblkid1 libbz2-1.0 libc6 libcap-ng0 libcap2 libcom-err2 libcrypt1 libdevmapper1.02.1
+libedit2 libefiboot1 libefivar1 libext2fs2 libfdisk1 libgcc-s1 libgcrypt20 libgpg-error0 libgssapi-krb5-2 libinih1
+libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0 liblz4-1 liblzma5 libmount1 libncursesw6 libnsl2 libpam0g
+libpcre2-8-0 libpopt0 libreadline8 libselinux1 libsmartcols1 libssl3 libstdc++6 libsystemd0 libtinfo6 libtirpc3
+libudev1 liburcu8 libuuid1 libwrap0 libxenmisc4.17 libxencall1 libxendevicemodel1 libxenevtchn1
+libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4 libxentoolcore1 libxentoollog1 libxxhash0 libzstd1 zlib1g"
+# shellcheck disable=SC2086
+fetch "$cache" "$(kernel_package "$kernel")" $packages
+
+tree=$WORK/tree
+skeleton "$tree"
+mkdir -p "$tree/etc/ssh" "$tree/root/.ssh"
+program "$tree" bin/tar bin/zstd bin/xz bin/gzip bin/bzip2 bin/lz4 bin/lsblk bin/mount bin/umount bin/getfattr \
+    bin/setfattr bin/ssh-keygen bin/efibootmgr sbin/sfdisk sbin/wipefs sbin/blkid sbin/blockdev sbin/mke2fs \
+    sbin/e2fsck sbin/resize2fs sbin/tune2fs sbin/mkfs.xfs sbin/mkfs.fat sbin/mkswap sbin/kexec sbin/sshd
+for link in ext2 ext3 ext4; do ln -s mke2fs "$tree/usr/sbin/mkfs.$link"; done
+ln -s mkfs.fat "$tree/usr/sbin/mkfs.vfat"
+ln -s e2fsck "$tree/usr/sbin/fsck.ext4"
+ln -s zstd "$tree/usr/bin/unzstd"
+ln -s lz4 "$tree/usr/bin/unlz4"
+cp "$DONOR/etc/mke2fs.conf" "$tree/etc/"
+
+# what a self-contained .NET agent loads: needed libraries, and OpenSSL by name at run time
+for soname in libstdc++.so.6 libgcc_s.so.1 libm.so.6 libdl.so.2 libpthread.so.0 librt.so.1 libssl.so.3 libcrypto.so.3; do
+    library "$tree" "$soname"
+done
+install -m 755 "$agent" "$tree/usr/sbin/ka-agent"
+libraries "$tree" "$tree/usr/sbin/ka-agent"
+busybox "$tree"
+
+early="virtio_pci virtio_net virtio_blk virtio_rng"
+late="virtio_scsi? virtio_console? sd_mod? ahci? nvme? ext4? xfs vfat nls_cp437? nls_iso8859-1? nls_ascii? nls_utf8? loop?"
+hardware=
+if [ "$kernel" = generic ]; then
+    hardware="e1000 e1000e igb igc ixgbe ixgbevf i40e iavf ice bnx2 bnx2x bnxt_en tg3 mlx4_en mlx5_core r8169 8139cp? be2net
+    enic? ena? sfc? qede? cxgb4? atlantic? vmxnet3 hv_netvsc? hv_storvsc? megaraid_sas mpt3sas hpsa smartpqi aacraid
+    mptsas? mptspi? ata_piix ata_generic? isci? mmc_block sdhci_pci sdhci_acpi? mvsas? pm80xx? vmw_pvscsi? sg?"
+    late="$late mmc_block?"
+fi
+# shellcheck disable=SC2086
+modules "$tree" $early $late efivarfs? $hardware
+echo "$late" | tr -d '?' | tr ' ' '\n' | grep . >"$tree/etc/modules"
+
+accounts "$tree"
+printf 'NAME="Ka minimal environment"\nID=ka-minimal\n' >"$tree/etc/os-release"
+ln -s /proc/mounts "$tree/etc/mtab"
+install -m 755 "$here/minimal/init" "$tree/init"
+install -m 755 "$here/minimal/udhcpc.script" "$tree/etc/udhcpc.script"
+install -m 644 "$here/minimal/inittab" "$tree/etc/inittab"
+install -m 755 "$here/minimal/ka-agent-run" "$here/minimal/ka-sshd" "$here/minimal/ka-console" "$tree/usr/sbin/"
+install -m 600 "$here/minimal/sshd_config" "$tree/etc/ssh/sshd_config"
+chmod 700 "$tree/root/.ssh"
+if [ -n "$keys" ]; then install -m 600 "$keys" "$tree/root/.ssh/authorized_keys"; fi
+
+mkdir -p "$out"
+cp "$DONOR/boot/vmlinuz-$(kernel_version)" "$WORK/vmlinuz"
+initramfs "$tree" "$WORK/initramfs.zst" "$level"
+{
+    echo "# minimal environment, kernel $(kernel_version): package version sha256"
+    cat "$WORK/manifest"
+    echo "ka-agent - $(sha256sum <"$agent" | cut -d' ' -f1)"
+} >"$WORK/manifest.out"
+# the kernel's modules are in the initramfs: replace both or none, each by rename
+for file in vmlinuz initramfs.zst; do cp "$WORK/$file" "$out/$file.new"; done
+for file in vmlinuz initramfs.zst; do mv "$out/$file.new" "$out/$file"; done
+cp "$WORK/manifest.out" "$out/manifest"
+chmod 644 "$out/vmlinuz" "$out/initramfs.zst" "$out/manifest"
+ls -l "$out/vmlinuz" "$out/initramfs.zst"

@@ -1,0 +1,52 @@
+using System.Net;
+using Ka.Agent.Machine;
+using Ka.Agent.Orders;
+using Ka.Agent.Session;
+using Ka.Broadcast;
+
+namespace Ka.Agent;
+
+/// <summary>Puts the agent together.</summary>
+static class AgentHost
+{
+    /// <summary>Runs until the machine goes down. 78 when the kernel command line does not name a server.</summary>
+    public static async Task<int> Run(string[] arguments, CancellationToken cancel)
+    {
+        if (arguments is ["--version"])
+        {
+            Console.WriteLine($"ka-agent {typeof(AgentHost).Assembly.GetName().Version?.ToString(3)}");
+            return 0;
+        }
+        var paths = new AgentPaths();
+        // A file in place of /proc/cmdline lets a person try the agent on a running machine.
+        var commandLine = await File.ReadAllTextAsync(arguments is ["--cmdline", var file] ? file : "/proc/cmdline", cancel);
+        if (!BootParameters.TryParse(commandLine, out var boot, out var errors))
+        {
+            foreach (var error in errors)
+            {
+                await Console.Error.WriteLineAsync($"ka-agent: {error}");
+            }
+            return 78;
+        }
+        await Run(boot, paths, LinkTiming.Default, ChainOptions.Default, Console.Out, cancel);
+        return 0;
+    }
+
+    public static async Task Run(BootParameters boot, AgentPaths paths, LinkTiming timing, ChainOptions chainOptions, TextWriter log, CancellationToken cancel)
+    {
+        using var chain = new ChainListener(IPAddress.Any, 0, chainOptions);
+        AgentLink? link = null;
+        using var files = new FileFetcher(boot, () => link?.Session);
+        var context = new OrderContext(paths, Inventory.Firmware(paths), chain, files, chainOptions);
+        var desk = new OrderDesk((order, report, stop) => OrderBoard.Carry(order, context, report, stop));
+        link = new AgentLink(boot, paths, chain.Port, desk, timing, log);
+        try
+        {
+            await link.Run(cancel);
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            // asked to stop
+        }
+    }
+}

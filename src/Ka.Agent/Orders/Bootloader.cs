@@ -1,0 +1,185 @@
+using System.Collections.Immutable;
+using Ka.Agent.Machine;
+using Ka.Core.Disks;
+using Ka.Core.Faults;
+using Ka.Protocol.Agents;
+
+namespace Ka.Agent.Orders;
+
+/// <summary>Carries out <see cref="InstallBootloader"/>.</summary>
+/// <remarks>Result values: <c>grub</c> (<c>image</c> or <c>minimal</c>: whose GRUB it is), <c>config</c> (<c>mkconfig</c> or <c>ka</c>).</remarks>
+static class Bootloader
+{
+    const UnixFileMode Public = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
+    static readonly ImmutableArray<string> Binds = ["/dev", "/proc", "/sys", "/run"];
+    static readonly ImmutableArray<string> Directories = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+    public static async Task<OrderOutcome> Run(InstallBootloader order, OrderContext context, Report report, CancellationToken cancel)
+    {
+        report("bootloader", 0);
+        var (disk, fault) = await TargetDisk.Find(context.Paths, order.Select, order.Layout, context.DeployFileSystem, cancel);
+        if (disk is null)
+        {
+            return fault!;
+        }
+        var target = context.Paths.Target;
+        var (boot, missing) = BootFiles.Find(order.Boot, target);
+        if (boot is null)
+        {
+            return missing!;
+        }
+        if (SuperBlock.UuidOf(disk.Deploy.FileSystem, disk.Deploy.Device) is not { } uuid)
+        {
+            return Fault.Of(FaultCodes.DiskMismatch, "The deploy partition does not hold the file system that was made on it.", disk.Deploy.Device);
+        }
+        LinkByUuid(uuid, disk.Deploy.Device);
+        var bound = new Stack<string>();
+        try
+        {
+            if (Bind(target, bound) is { } notBound)
+            {
+                return notBound;
+            }
+            return await Install(order.Boot, boot, uuid, disk, context, cancel);
+        }
+        finally
+        {
+            while (bound.TryPop(out var directory))
+            {
+                if (Native.Unmount(directory) != 0)
+                {
+                    Native.UnmountLazily(directory); // /sys and /dev carry mounts of their own
+                }
+            }
+        }
+    }
+
+    /// <summary>grub-install's arguments for the firmware.</summary>
+    internal static ImmutableArray<string> InstallArguments(bool uefi, string device, string efiDirectory) => uefi
+        ? ["--target=x86_64-efi", $"--efi-directory={efiDirectory}", "--removable", "--no-nvram", "--recheck"]
+        : ["--target=i386-pc", "--no-floppy", "--recheck", device];
+
+    static async Task<OrderOutcome> Install(BootTarget order, BootFiles boot, string uuid, TargetDisk disk, OrderContext context, CancellationToken cancel)
+    {
+        var target = context.Paths.Target;
+        var esp = disk.Partitions.FirstOrDefault(p => p.Spec.Type == PartitionType.EfiSystem)?.MountPoint ?? "/boot/efi";
+        ToolOutcome? installed = null;
+        var whose = "image";
+        if (InImage(target, "grub-install", "grub2-install") is { } own)
+        {
+            installed = await Chroot(target, [own, .. InstallArguments(context.IsUefi, disk.Device, esp)], cancel);
+        }
+        if (installed is not { Ok: true } && Tool.Find("grub-install", "grub2-install") is { } minimal)
+        {
+            // The image has no GRUB for this firmware: the minimal environment's is put on the disk.
+            whose = "minimal";
+            ImmutableArray<string> arguments = [.. InstallArguments(context.IsUefi, disk.Device, target + esp), $"--boot-directory={target}/boot"];
+            var second = await Tool.Run(minimal, arguments, cancel);
+            installed = installed is null || second.Ok ? second : installed;
+        }
+        if (installed is null)
+        {
+            return Fault.Of(FaultCodes.BootloaderFailed, "Neither the image nor the minimal environment has grub-install.");
+        }
+        if (installed.Or(FaultCodes.BootloaderFailed, "GRUB could not be installed.") is { } failed)
+        {
+            return new OrderOutcome(failed, Tool: installed);
+        }
+        var config = whose == "image" && await MadeByImage(order, boot, target, cancel) ? "mkconfig" : "ka";
+        if (config == "ka")
+        {
+            WriteOwn(order, boot, uuid, disk, target);
+        }
+        return OrderOutcome.Found(("grub", whose), ("config", config)) with { Tool = installed };
+    }
+
+    /// <summary>Lets the image make its own grub.cfg. False when it cannot, or when its first entry is another kernel than the description's.</summary>
+    static async Task<bool> MadeByImage(BootTarget order, BootFiles boot, string target, CancellationToken cancel)
+    {
+        if (InImage(target, "grub-mkconfig", "grub2-mkconfig") is not { } program || GrubConfiguration.Defaults(order.Params) is not { } defaults)
+        {
+            return false;
+        }
+        var path = program.EndsWith("grub2-mkconfig", StringComparison.Ordinal) ? "/boot/grub2/grub.cfg" : "/boot/grub/grub.cfg";
+        try
+        {
+            TargetPath.Write(target, "/etc/default/grub.d/ka.cfg", defaults, Public);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+        var made = await Chroot(target, [program, "-o", path], cancel);
+        var first = made.Ok ? GrubConfiguration.FirstKernel(TargetPath.Read(target, path) ?? "") : null;
+        return first is not null && Path.GetFileName(first) == Path.GetFileName(boot.Kernel);
+    }
+
+    static void WriteOwn(BootTarget order, BootFiles boot, string rootUuid, TargetDisk disk, string target)
+    {
+        // Paths are relative to the file system that GRUB finds them on: /boot may be a partition of its own.
+        var holder = disk.Partitions
+            .Where(p => p.MountPoint is { } m && m != "/" && p.FileSystem is not (FileSystemKind.None or FileSystemKind.Swap) && boot.Kernel.StartsWith(m + "/", StringComparison.Ordinal))
+            .MaxBy(p => p.MountPoint!.Length);
+        var prefix = holder?.MountPoint ?? "";
+        var uuid = holder is null ? rootUuid : SuperBlock.UuidOf(holder.FileSystem, holder.Device) ?? rootUuid;
+        var initrd = boot.Initrd is { } i && i.StartsWith(prefix, StringComparison.Ordinal) ? i[prefix.Length..] : boot.Initrd;
+        var entry = new GrubEntry("Deployed by Ka", uuid, boot.Kernel[prefix.Length..], initrd, order.Params.Insert(0, $"root=UUID={rootUuid}"));
+        var text = GrubConfiguration.Render(entry);
+        TargetPath.Write(target, "/boot/grub/grub.cfg", text, Public);
+        if (TargetPath.Exists(target, "/boot/grub2"))
+        {
+            TargetPath.Write(target, "/boot/grub2/grub.cfg", text, Public);
+        }
+    }
+
+    static Task<ToolOutcome> Chroot(string target, ImmutableArray<string> command, CancellationToken cancel)
+    {
+        var start = Tool.Start("chroot", [target, .. command]);
+        start.Environment["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin";
+        return Tool.Run(start, null, ownGroup: false, cancel);
+    }
+
+    static string? InImage(string target, params ReadOnlySpan<string> programs)
+    {
+        foreach (var program in programs)
+        {
+            if (Directories.FirstOrDefault(d => TargetPath.Exists(target, $"{d}/{program}")) is { } directory)
+            {
+                return $"{directory}/{program}";
+            }
+        }
+        return null;
+    }
+
+    static Fault? Bind(string target, Stack<string> bound)
+    {
+        foreach (var source in Binds)
+        {
+            var directory = TargetPath.Resolve(target, source);
+            if (directory is null)
+            {
+                return Fault.Of(FaultCodes.BootloaderFailed, "A directory of the image is a loop of links.", source);
+            }
+            Directory.CreateDirectory(directory);
+            var error = Native.Bind(source, directory);
+            if (error != 0)
+            {
+                return Fault.Of(FaultCodes.BootloaderFailed, "A directory of the minimal environment could not be shown to the image.", $"{source}: {Native.Message(error)}");
+            }
+            bound.Push(directory);
+        }
+        return null;
+    }
+
+    /// <summary>Without udev nobody makes this link, and grub-mkconfig writes root=UUID= only when it is there.</summary>
+    static void LinkByUuid(string uuid, string device)
+    {
+        var link = $"/dev/disk/by-uuid/{uuid}";
+        Directory.CreateDirectory(Path.GetDirectoryName(link)!);
+        if (!File.Exists(link))
+        {
+            File.Delete(link);
+            File.CreateSymbolicLink(link, device);
+        }
+    }
+}

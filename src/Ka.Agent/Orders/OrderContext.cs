@@ -1,0 +1,26 @@
+using Ka.Agent.Machine;
+using Ka.Agent.Session;
+using Ka.Broadcast;
+using Ka.Core.Disks;
+
+namespace Ka.Agent.Orders;
+
+/// <summary>What orders work with, and what one order leaves for the next.</summary>
+/// <param name="Firmware"><c>bios</c> or <c>uefi</c>.</param>
+sealed record OrderContext(AgentPaths Paths, string Firmware, ChainListener Chain, FileFetcher Files, ChainOptions ChainOptions)
+{
+    /// <summary>The disk that the last disk order worked on; scripts get it in their variables.</summary>
+    public TargetDisk? Disk { get; set; }
+
+    /// <summary>File system of the deploy partition, as the last order that named it.</summary>
+    public FileSystemKind DeployFileSystem { get; set; }
+
+    /// <summary>Broadcasts that this node still serves to its successors: a machine does not leave before they are done.</summary>
+    public Task Serving { get; set; } = Task.CompletedTask;
+
+    public bool IsUefi => Firmware == "uefi";
+}
+
+/// <summary>Takes the progress of one order.</summary>
+/// <param name="done">Bytes done in this phase.</param>
+delegate void Report(string phase, long done, long? total = null, long bytesIn = 0, long bytesOut = 0);

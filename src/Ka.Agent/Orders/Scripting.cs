@@ -1,0 +1,183 @@
+using System.Diagnostics;
+using Ka.Agent.Machine;
+using Ka.Core.Disks;
+using Ka.Core.Faults;
+using Ka.Protocol.Agents;
+
+namespace Ka.Agent.Orders;
+
+/// <summary>Runs a script of the site or of the environment, with its archive unpacked and its variables set.</summary>
+static class Scripting
+{
+    const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
+    public static async Task<OrderOutcome> Run(ScriptSpec script, OrderContext context, Report report, CancellationToken cancel)
+    {
+        report("script", 0);
+        var directory = Path.Combine(context.Paths.Scripts, Guid.NewGuid().ToString("n"));
+        Directory.CreateDirectory(directory, Private);
+        try
+        {
+            var (program, fault) = await Prepare(script, context, directory, cancel);
+            return fault is not null ? fault : await Execute(script, program, context, directory, cancel);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    /// <summary>Fetches archive and script; gives the program to run.</summary>
+    static async Task<(string Program, Fault? Fault)> Prepare(ScriptSpec script, OrderContext context, string directory, CancellationToken cancel)
+    {
+        if (script.ArchiveSha256 is { } archive)
+        {
+            var file = Path.Combine(context.Paths.Scripts, $"{Path.GetFileName(directory)}.archive");
+            try
+            {
+                if ((await context.Files.Fetch(archive, file, cancel) ?? await Unpack(file, script.ArchiveCompression, directory, cancel)) is { } failed)
+                {
+                    return ("", failed);
+                }
+            }
+            finally
+            {
+                File.Delete(file);
+            }
+        }
+        string? program;
+        if (script.FileSha256 is { } single)
+        {
+            program = Path.Combine(directory, "ka-script");
+            if (await context.Files.Fetch(single, program, cancel) is { } failed)
+            {
+                return ("", failed);
+            }
+        }
+        else
+        {
+            program = script.Command is [{ Length: > 0 } first, ..] ? TargetPath.Resolve(directory, first) : null;
+            if (program is null || !File.Exists(program))
+            {
+                return ("", Fault.Of(FaultCodes.ScriptFailed, $"The archive of '{script.Name}' does not hold the program to run.", script.Command.FirstOrDefault()));
+            }
+        }
+        File.SetUnixFileMode(program, Private);
+        return (program, null);
+    }
+
+    static async Task<Fault?> Unpack(string file, ImageCompression compression, string directory, CancellationToken cancel)
+    {
+        var tar = file;
+        if (Unpacking.Decompressor(compression) is { } program)
+        {
+            // Decompressed into memory first: both programs' exit states are seen, and the archive is small.
+            tar = file + ".tar";
+            var suffixed = file + ".packed";
+            File.Move(file, suffixed, overwrite: true);
+            var start = Tool.Start(program, ["-d", "-c"]);
+            var unpacked = await Piped(start, suffixed, tar, cancel);
+            File.Delete(suffixed);
+            if (unpacked.Or(FaultCodes.ScriptFailed, "The archive of a script could not be decompressed.") is { } failed)
+            {
+                return failed;
+            }
+        }
+        var extracted = await Tool.Run("tar", ["-x", "-p", "-C", directory, "-f", tar], cancel);
+        File.Delete(tar);
+        return extracted.Or(FaultCodes.ScriptFailed, "The archive of a script could not be unpacked.");
+    }
+
+    static async Task<ToolOutcome> Piped(ProcessStartInfo start, string from, string to, CancellationToken cancel)
+    {
+        using var process = Process.Start(start)!;
+        await using var killing = cancel.Register(() => Tool.Kill(process, null));
+        var errors = Tail.Of(process.StandardError);
+        var feeding = Task.Run(
+            async () =>
+            {
+                await using var source = File.OpenRead(from);
+                await using var input = process.StandardInput.BaseStream;
+                await source.CopyToAsync(input, CancellationToken.None);
+            },
+            CancellationToken.None);
+        await using (var target = File.Create(to))
+        {
+            await process.StandardOutput.BaseStream.CopyToAsync(target, CancellationToken.None);
+        }
+        try
+        {
+            await feeding;
+        }
+        catch (IOException)
+        {
+            // the program ended early; its status tells
+        }
+        await process.WaitForExitAsync(CancellationToken.None);
+        cancel.ThrowIfCancellationRequested();
+        return new ToolOutcome(start.FileName, process.ExitCode, "", await errors);
+    }
+
+    static async Task<OrderOutcome> Execute(ScriptSpec script, string program, OrderContext context, string directory, CancellationToken cancel)
+    {
+        // With FileSha256 the first word of the command is empty and stands for the file.
+        var arguments = script.Command.IsDefaultOrEmpty ? [] : script.Command.Skip(1);
+        // setsid makes a process group of its own, so that everything the script starts can be ended with it.
+        var start = Tool.Start("setsid", [program, .. arguments]);
+        start.WorkingDirectory = directory;
+        foreach (var (name, value) in Variables(script, context, directory))
+        {
+            start.Environment[name] = value;
+        }
+        var limit = TimeSpan.FromSeconds(Math.Clamp(script.TimeoutSeconds, 1, 24 * 3600));
+        using var late = new CancellationTokenSource(limit);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancel);
+        try
+        {
+            var ran = await Tool.Run(start, null, ownGroup: true, both.Token);
+            var fault = ran.ExitCode == 0 ? null : Fault.Of(FaultCodes.ScriptFailed, $"The script '{script.Name}' ended with status {ran.ExitCode}.", $"{ran.Output.Trim()}\n{ran.Errors.Trim()}".Trim());
+            return new OrderOutcome(fault, Tool: ran);
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            return Fault.Of(FaultCodes.ScriptTimeout, $"The script '{script.Name}' did not end within {limit.TotalSeconds:0} s and was stopped.");
+        }
+    }
+
+    /// <summary>The server's variables and those that only the node knows: disk, partitions, directories.</summary>
+    internal static Dictionary<string, string> Variables(ScriptSpec script, OrderContext context, string directory)
+    {
+        var variables = new Dictionary<string, string>(script.Variables, StringComparer.Ordinal)
+        {
+            ["KADEPLOY_ENV_EXTRACTION_DIR"] = context.Paths.Target,
+            ["KADEPLOY_PREPOST_EXTRACTION_DIR"] = directory,
+            ["KADEPLOY_TMP_DIR"] = Path.GetTempPath().TrimEnd('/'),
+        };
+        if (context.Disk is not { } disk)
+        {
+            return variables;
+        }
+        var deploy = disk.Deploy;
+        variables["KADEPLOY_BLOCK_DEVICE"] = disk.Device;
+        variables["KADEPLOY_DEPLOY_PART"] = deploy.Device;
+        variables["KADEPLOY_DEPLOY_PART_NUM"] = deploy.Number.ToString();
+        variables["KADEPLOY_SWAP_PART_NUM"] = Number(p => p.FileSystem == FileSystemKind.Swap);
+        variables["KADEPLOY_PROD_PART_NUM"] = Number(p => p.Spec.Name == "prod");
+        variables["KADEPLOY_TMP_PART_NUM"] = Number(p => p.Spec.Name == "tmp");
+        variables["KADEPLOY_PART_TYPE"] = SfdiskScript.TypeCode(PartitionTableKind.Mbr, deploy.Spec.Type);
+        variables["KADEPLOY_FS_TYPE"] = FsType(context.DeployFileSystem == FileSystemKind.None ? deploy.FileSystem : context.DeployFileSystem);
+        variables["KADEPLOY_FS_TYPE_TMP"] = disk.Partitions.FirstOrDefault(p => p.Spec.Name == "tmp") is { } tmp ? FsType(tmp.FileSystem) : "";
+        return variables;
+
+        string Number(Func<TargetPartition, bool> which) => disk.Partitions.FirstOrDefault(which)?.Number.ToString() ?? "";
+    }
+
+    static string FsType(FileSystemKind kind) => kind switch
+    {
+        FileSystemKind.None => "",
+        FileSystemKind.Ext4 => "ext4",
+        FileSystemKind.Xfs => "xfs",
+        FileSystemKind.Vfat => "vfat",
+        FileSystemKind.Swap => "swap",
+    };
+}

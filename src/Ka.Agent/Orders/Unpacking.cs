@@ -1,0 +1,241 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using Ka.Agent.Machine;
+using Ka.Core.Faults;
+using Ka.Protocol.Agents;
+
+namespace Ka.Agent.Orders;
+
+/// <summary>
+/// The decompressor and GNU tar, connected by the agent so that both exit states and the end of the stream are seen. GNU tar exits 0 on
+/// some truncated archives: the end marker (two blocks of zeros) and nothing but zeros behind it decide.
+/// </summary>
+sealed class Unpacking : IDisposable
+{
+    readonly Process? _decompressor;
+    readonly Process _tar;
+    readonly TarFeed _feed;
+    readonly Task _copying;
+    readonly Task<string> _tarSaid;
+    readonly Task<string> _decompressorSaid;
+
+    Unpacking(Process? decompressor, Process tar)
+    {
+        _decompressor = decompressor;
+        _tar = tar;
+        _feed = new TarFeed(tar.StandardInput.BaseStream);
+        _tarSaid = Tail.Of(tar.StandardError);
+        _ = Tail.Of(tar.StandardOutput);
+        _decompressorSaid = decompressor is null ? Task.FromResult("") : Tail.Of(decompressor.StandardError);
+        Input = decompressor is null ? _feed : decompressor.StandardInput.BaseStream;
+        _copying = decompressor is null ? Task.CompletedTask : Task.Factory.StartNew(
+            () => Copy(decompressor.StandardOutput.BaseStream, _feed), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    }
+
+    /// <summary>Takes the image as it arrives.</summary>
+    public Stream Input { get; }
+
+    /// <summary>Bytes of the unpacked archive so far.</summary>
+    public long TarBytes => _feed.Bytes;
+
+    /// <summary>A program ended with an error before its input did.</summary>
+    public bool HasFailed => _tar is { HasExited: true, ExitCode: not 0 } || _decompressor is { HasExited: true, ExitCode: not 0 };
+
+    /// <exception cref="Win32Exception">A program is not there.</exception>
+    public static Unpacking Start(ImageCompression compression, string target)
+    {
+        var tar = new Process { StartInfo = Tool.Start("tar", TarArguments(target)) };
+        tar.Start();
+        if (Decompressor(compression) is not { } program)
+        {
+            return new Unpacking(null, tar);
+        }
+        var decompressor = new Process { StartInfo = Tool.Start(program, ["-d", "-c"]) };
+        try
+        {
+            decompressor.Start();
+        }
+        catch (Win32Exception)
+        {
+            Tool.Kill(tar, null);
+            tar.Dispose();
+            throw;
+        }
+        return new Unpacking(decompressor, tar);
+    }
+
+    /// <summary>Everything an operating system's files carry: owners by number, modes, extended attributes (capabilities), ACLs, holes.</summary>
+    internal static IEnumerable<string> TarArguments(string target) =>
+        ["-x", "-p", "--numeric-owner", "--same-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse", "--warning=no-timestamp", "-C", target, "-f", "-"];
+
+    internal static string? Decompressor(ImageCompression compression) => compression switch
+    {
+        ImageCompression.None => null,
+        ImageCompression.Gzip => "gzip",
+        ImageCompression.Bzip2 => "bzip2",
+        ImageCompression.Xz => "xz",
+        ImageCompression.Zstd => "zstd",
+        ImageCompression.Lz4 => "lz4",
+    };
+
+    /// <summary>Ends the input and judges what came of it. Null when every program succeeded and the archive has its end.</summary>
+    /// <param name="complete">False when the input broke off: then the programs say why.</param>
+    public async Task<Fault?> Finish(bool complete, CancellationToken cancel)
+    {
+        await using var killing = cancel.Register(Kill);
+        Close(Input);
+        await _copying;
+        Close(_feed);
+        if (_decompressor is not null)
+        {
+            await _decompressor.WaitForExitAsync(CancellationToken.None);
+        }
+        await _tar.WaitForExitAsync(CancellationToken.None);
+        cancel.ThrowIfCancellationRequested();
+        var (tarSaid, decompressorSaid) = (await _tarSaid, await _decompressorSaid);
+        if (_tar.ExitCode != 0)
+        {
+            return TarFault(_tar.ExitCode, tarSaid, decompressorSaid);
+        }
+        if (_decompressor is { ExitCode: not 0 })
+        {
+            return Fault.Of(FaultCodes.ImageExtractFailed, "The image could not be decompressed.", $"{_decompressor.StartInfo.FileName} ended with status {_decompressor.ExitCode}: {decompressorSaid.Trim()}");
+        }
+        if (!complete)
+        {
+            return null; // the broken input's own fault stands
+        }
+        return _feed.Verdict() is { } verdict ? Fault.Of(FaultCodes.ImageExtractFailed, verdict, $"{_feed.Bytes} bytes of archive; {tarSaid.Trim()}") : null;
+    }
+
+    public void Kill()
+    {
+        Tool.Kill(_tar, null);
+        if (_decompressor is not null)
+        {
+            Tool.Kill(_decompressor, null);
+        }
+    }
+
+    public void Dispose()
+    {
+        Kill();
+        _tar.Dispose();
+        _decompressor?.Dispose();
+    }
+
+    static Fault TarFault(int status, string said, string decompressorSaid)
+    {
+        var code = said.Contains("No space left on device", StringComparison.Ordinal) ? FaultCodes.DiskFull
+            : said.Contains("Input/output error", StringComparison.Ordinal) ? FaultCodes.DiskIoError
+            : FaultCodes.ImageExtractFailed;
+        return Fault.Of(code, "The archive could not be unpacked.", $"tar ended with status {status}: {said.Trim()} {decompressorSaid.Trim()}".Trim());
+    }
+
+    static void Close(Stream stream)
+    {
+        try
+        {
+            stream.Dispose();
+        }
+        catch (IOException)
+        {
+            // the program has gone; its status tells
+        }
+    }
+
+    static void Copy(Stream from, TarFeed to)
+    {
+        var buffer = new byte[256 * 1024];
+        int count;
+        try
+        {
+            while ((count = from.Read(buffer)) > 0)
+            {
+                to.Write(buffer.AsSpan(0, count));
+            }
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // a program was killed; its status tells
+        }
+    }
+}
+
+/// <summary>
+/// Tar's standard input. Tar stops reading at the end marker: what comes after is not written any more but looked at. Remembers how many
+/// zero bytes the stream ends with.
+/// </summary>
+sealed class TarFeed(Stream tar) : Stream
+{
+    const int EndMarkerBytes = 1024;
+
+    bool _tarStopped;
+    bool _garbage;
+    long _zeros;
+
+    public long Bytes { get; private set; }
+
+    public override bool CanRead => false;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => true;
+
+    public override long Length => Bytes;
+
+    public override long Position
+    {
+        get => Bytes;
+        set => throw new NotSupportedException();
+    }
+
+    /// <summary>Null when the archive ended as archives end.</summary>
+    public string? Verdict() =>
+        _garbage ? "There is something behind the end of the archive."
+        : _zeros < EndMarkerBytes ? "The archive has no end marker: it was cut off."
+        : null;
+
+    public override void Write(ReadOnlySpan<byte> buffer)
+    {
+        Bytes += buffer.Length;
+        var last = buffer.LastIndexOfAnyExcept((byte)0);
+        _zeros = last < 0 ? _zeros + buffer.Length : buffer.Length - 1 - last;
+        if (!_tarStopped)
+        {
+            try
+            {
+                tar.Write(buffer);
+                return;
+            }
+            catch (IOException)
+            {
+                // It read to the end marker, which may lie in this very buffer: what it had not taken is judged by its tail.
+                _tarStopped = true;
+                return;
+            }
+        }
+        _garbage |= last >= 0;
+    }
+
+    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+
+    public override void Flush()
+    {
+    }
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            tar.Dispose();
+        }
+        base.Dispose(disposing);
+    }
+}

@@ -1,0 +1,344 @@
+using System.Diagnostics;
+
+namespace Ka.Broadcast;
+
+/// <summary>What a wait in the ring came to.</summary>
+enum RingSignal
+{
+    Ready,
+
+    /// <summary>Nothing new within the given time.</summary>
+    Idle,
+
+    /// <summary>The stream was taken back to an earlier offset; connections begun before are void.</summary>
+    Rewound,
+
+    /// <summary>This reader was let go.</summary>
+    Dropped,
+
+    /// <summary>All bytes have been taken.</summary>
+    End,
+
+    /// <summary>The ring was closed.</summary>
+    Closed,
+}
+
+/// <summary>A successor's place in the ring.</summary>
+sealed class RingReader(long position, ChainConnection connection)
+{
+    public long Position { get; set; } = position;
+
+    public long MovedAt { get; set; } = Stopwatch.GetTimestamp();
+
+    public bool Dropped { get; set; }
+
+    public ChainConnection Connection { get; } = connection;
+}
+
+/// <summary>
+/// The bytes between a node's source and its consumers: one receiver writes at the head, the verifier and each successor follow.
+/// The receiver never overwrites what the verifier or an attached successor still needs; what lies behind them stays readable until it is overwritten.
+/// </summary>
+/// <param name="total">Length of the stream in bytes.</param>
+/// <param name="successors">Successors to expect: the first bytes are kept for them for <see cref="ChainOptions.Gather"/>.</param>
+sealed class ByteRing(int capacity, long total, int successors, ChainOptions options)
+{
+    readonly byte[] _bytes = GC.AllocateUninitializedArray<byte>((int)Math.Max(1, Math.Min(capacity, total)));
+    readonly object _gate = new();
+    readonly List<RingReader> _readers = [];
+    long _floor;
+    long _head;
+    long _verified;
+    long _sunk;
+    long _suspectUntil;
+    int _generation;
+    bool _sinkSlow;
+    bool _closed;
+    int _awaited = successors;
+    readonly long _begun = Stopwatch.GetTimestamp();
+    long _readerSeenAt = Stopwatch.GetTimestamp();
+
+    public long Total => total;
+
+    /// <summary>Bytes received, verified and written, and how many successors are attached.</summary>
+    public (long Head, long Verified, long Sunk, int Readers) Marks
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return (_head, _verified, _sunk, _readers.Count);
+            }
+        }
+    }
+
+    /// <summary>Where the next connection has to begin, and the generation it belongs to.</summary>
+    public (int Generation, long Head) Begin()
+    {
+        lock (_gate)
+        {
+            return (_generation, _head);
+        }
+    }
+
+    /// <summary>Waits for room at the head and gives a contiguous piece of it. Lets go successors that hold the ring without reading.</summary>
+    public RingSignal Reserve(int generation, int wanted, out Memory<byte> room)
+    {
+        room = default;
+        var waitingSince = Stopwatch.GetTimestamp();
+        lock (_gate)
+        {
+            while (true)
+            {
+                if (_closed || _generation != generation)
+                {
+                    return _closed ? RingSignal.Closed : RingSignal.Rewound;
+                }
+                var oldest = Oldest();
+                var free = _bytes.Length - (_head - oldest);
+                var at = (int)(_head % _bytes.Length);
+                var count = (int)Math.Min(Math.Min(wanted, free), _bytes.Length - at);
+                if (count > 0)
+                {
+                    _floor = Math.Max(_floor, _head + count - _bytes.Length);
+                    room = _bytes.AsMemory(at, count);
+                    return RingSignal.Ready;
+                }
+                Monitor.Wait(_gate, TimeSpan.FromMilliseconds(Math.Min(100, options.SlowReader.TotalMilliseconds / 4)));
+                LetGoSlowReaders();
+                _sinkSlow = _head - _sunk >= _bytes.Length && Stopwatch.GetElapsedTime(waitingSince) > options.SlowSink;
+                if (_sinkSlow)
+                {
+                    Monitor.PulseAll(_gate);
+                }
+            }
+        }
+    }
+
+    /// <summary>Makes received bytes readable; bytes of an older generation are forgotten.</summary>
+    public void Commit(int generation, int count)
+    {
+        lock (_gate)
+        {
+            if (_generation == generation)
+            {
+                _head += count;
+                _sinkSlow = false;
+                Monitor.PulseAll(_gate);
+            }
+        }
+    }
+
+    /// <summary>Waits until a whole chunk is there and gives it in one or two pieces.</summary>
+    public RingSignal WaitChunk(long start, int length, out ReadOnlyMemory<byte> first, out ReadOnlyMemory<byte> second)
+    {
+        first = second = default;
+        lock (_gate)
+        {
+            while (!_closed && _head < start + length)
+            {
+                Monitor.Wait(_gate);
+            }
+            if (_closed)
+            {
+                return RingSignal.Closed;
+            }
+        }
+        var at = (int)(start % _bytes.Length);
+        var contiguous = Math.Min(length, _bytes.Length - at);
+        first = _bytes.AsMemory(at, contiguous);
+        second = _bytes.AsMemory(0, length - contiguous);
+        return RingSignal.Ready;
+    }
+
+    /// <summary>Everything before this offset has the right hash.</summary>
+    public void Verified(long offset)
+    {
+        lock (_gate)
+        {
+            _verified = offset;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>Everything before this offset has been written and may be overwritten.</summary>
+    public void Sunk(long offset)
+    {
+        lock (_gate)
+        {
+            _sunk = offset;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>
+    /// Takes the head back to a chunk that was bad. Successors that are further are let go; until the chunk has come again and is right,
+    /// successors get verified bytes only, so that a bad source costs one node a second transfer and not the whole chain.
+    /// </summary>
+    public void Rewind(long offset, int length)
+    {
+        lock (_gate)
+        {
+            _generation++;
+            _head = offset;
+            _suspectUntil = offset + length;
+            foreach (var reader in _readers.Where(r => r.Position > offset))
+            {
+                LetGo(reader);
+            }
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>Waits until all is verified (End) or something has to be fetched again (Rewound).</summary>
+    public RingSignal WaitVerified(int generation)
+    {
+        lock (_gate)
+        {
+            while (!_closed && _generation == generation && _verified < total)
+            {
+                Monitor.Wait(_gate);
+            }
+            return _verified >= total ? RingSignal.End : _closed ? RingSignal.Closed : RingSignal.Rewound;
+        }
+    }
+
+    /// <summary>Adds a successor, or gives null and the lowest offset that is still held.</summary>
+    public RingReader? Attach(long offset, ChainConnection connection, out long floor)
+    {
+        lock (_gate)
+        {
+            floor = _floor;
+            if (_closed || _sinkSlow || offset < _floor || offset > total)
+            {
+                return null;
+            }
+            var reader = new RingReader(offset, connection);
+            _readers.Add(reader);
+            _awaited--;
+            Monitor.PulseAll(_gate);
+            return reader;
+        }
+    }
+
+    public void Detach(RingReader reader)
+    {
+        lock (_gate)
+        {
+            _readers.Remove(reader);
+            _readerSeenAt = Stopwatch.GetTimestamp();
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>Moves the reader past what it has sent and waits for more, at most <paramref name="idle"/>.</summary>
+    public RingSignal Next(RingReader reader, int taken, int wanted, TimeSpan idle, out ArraySegment<byte> piece)
+    {
+        piece = default;
+        lock (_gate)
+        {
+            if (taken > 0)
+            {
+                reader.Position += taken;
+                Monitor.PulseAll(_gate);
+            }
+            var begun = Stopwatch.GetTimestamp();
+            while (true)
+            {
+                if (_closed || reader.Dropped)
+                {
+                    return _closed ? RingSignal.Closed : RingSignal.Dropped;
+                }
+                var limit = _verified < _suspectUntil ? _verified : _head;
+                if (limit > reader.Position)
+                {
+                    var at = (int)(reader.Position % _bytes.Length);
+                    var count = (int)Math.Min(Math.Min(wanted, limit - reader.Position), _bytes.Length - at);
+                    piece = new ArraySegment<byte>(_bytes, at, count);
+                    reader.MovedAt = Stopwatch.GetTimestamp(); // its patience counts from here, not from the time it waited
+                    return RingSignal.Ready;
+                }
+                if (reader.Position >= total)
+                {
+                    return RingSignal.End;
+                }
+                if (_sinkSlow)
+                {
+                    return RingSignal.Dropped;
+                }
+                var left = idle - Stopwatch.GetElapsedTime(begun);
+                if (left <= TimeSpan.Zero || !Monitor.Wait(_gate, left))
+                {
+                    return RingSignal.Idle;
+                }
+            }
+        }
+    }
+
+    /// <summary>Waits until no successor has been attached for a while, or the ring is closed.</summary>
+    public void WaitUnread(TimeSpan quiet)
+    {
+        lock (_gate)
+        {
+            while (!_closed)
+            {
+                var left = _readers.Count > 0 ? quiet : quiet - Stopwatch.GetElapsedTime(_readerSeenAt);
+                if (left <= TimeSpan.Zero)
+                {
+                    return;
+                }
+                LetGoSlowReaders();
+                Monitor.Wait(_gate, left);
+            }
+        }
+    }
+
+    public void Close()
+    {
+        lock (_gate)
+        {
+            _closed = true;
+            foreach (var reader in _readers)
+            {
+                LetGo(reader);
+            }
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    long Oldest()
+    {
+        if (_awaited > 0 && Stopwatch.GetElapsedTime(_begun) < options.Gather)
+        {
+            return 0;
+        }
+        var oldest = _sunk;
+        foreach (var reader in _readers)
+        {
+            if (!reader.Dropped && reader.Position < oldest)
+            {
+                oldest = reader.Position;
+            }
+        }
+        return oldest;
+    }
+
+    void LetGoSlowReaders()
+    {
+        foreach (var reader in _readers)
+        {
+            // Only one that could read on is slow; one that waits for the head is not.
+            if (!reader.Dropped && reader.Position < _head && Stopwatch.GetElapsedTime(reader.MovedAt) > options.SlowReader)
+            {
+                LetGo(reader);
+            }
+        }
+        _readers.RemoveAll(r => r.Dropped);
+    }
+
+    static void LetGo(RingReader reader)
+    {
+        reader.Dropped = true;
+        reader.Connection.Abort();
+    }
+}

@@ -1,0 +1,160 @@
+using System.Buffers.Binary;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Ka.Broadcast;
+
+/// <summary>Kinds of frames, from the serving to the asking side.</summary>
+enum FrameKind : byte
+{
+    Data = 1,
+    KeepAlive = 2,
+
+    /// <summary>The stream ends at the present offset.</summary>
+    End = 3,
+
+    /// <summary>The asked offset is no longer held here.</summary>
+    Gone = 4,
+
+    /// <summary>Nothing is to be had here: ask somebody else.</summary>
+    Refused = 5,
+}
+
+/// <summary>One blocking TCP connection of a chain. A frame is one kind byte, three zero bytes, a little-endian 32-bit length, and that many bytes.</summary>
+sealed class ChainConnection : IDisposable
+{
+    public const int HeaderBytes = 8;
+
+    /// <summary>No frame may be longer, whatever the sender's options say.</summary>
+    public const int FrameLimit = 256 * 1024;
+
+    readonly Socket _socket;
+    readonly byte[] _header = new byte[HeaderBytes];
+    readonly List<ArraySegment<byte>> _gather = new(2);
+
+    public ChainConnection(Socket socket)
+    {
+        _socket = socket;
+        _socket.NoDelay = true;
+    }
+
+    public string Peer { get; init; } = "";
+
+    /// <summary>Connects, or throws <see cref="SocketException"/>.</summary>
+    public static ChainConnection Dial(ChainPeer peer, ChainOptions options)
+    {
+        if (!IPAddress.TryParse(peer.Host, out var address))
+        {
+            address = Dns.GetHostAddresses(peer.Host).FirstOrDefault() ?? throw new SocketException((int)SocketError.HostNotFound);
+        }
+        var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            socket.SendTimeout = Milliseconds(options.Connect); // SO_SNDTIMEO also bounds connect(2)
+            socket.Connect(address, peer.Port);
+            return new ChainConnection(socket) { Peer = peer.ToString() };
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    public void SetTimeouts(TimeSpan receive, TimeSpan send)
+    {
+        _socket.ReceiveTimeout = Milliseconds(receive);
+        _socket.SendTimeout = Milliseconds(send);
+    }
+
+    /// <summary>Receives what is there, at least one byte; throws when the peer has closed.</summary>
+    public int Receive(Span<byte> into)
+    {
+        var count = _socket.Receive(into);
+        return count > 0 ? count : throw new SocketException((int)SocketError.ConnectionReset);
+    }
+
+    public void ReceiveExactly(Span<byte> into)
+    {
+        while (!into.IsEmpty)
+        {
+            into = into[Receive(into)..];
+        }
+    }
+
+    public (FrameKind Kind, int Length) ReceiveHeader()
+    {
+        Span<byte> header = stackalloc byte[HeaderBytes];
+        ReceiveExactly(header);
+        return ((FrameKind)header[0], BinaryPrimitives.ReadInt32LittleEndian(header[4..]));
+    }
+
+    public void Send(ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            bytes = bytes[_socket.Send(bytes)..];
+        }
+    }
+
+    public void SendFrame(FrameKind kind) => SendFrame(kind, []);
+
+    /// <summary>Sends header and payload with one system call where the kernel takes both.</summary>
+    public void SendFrame(FrameKind kind, ArraySegment<byte> payload)
+    {
+        _header.AsSpan().Clear();
+        _header[0] = (byte)kind;
+        BinaryPrimitives.WriteInt32LittleEndian(_header.AsSpan(4), payload.Count);
+        _gather.Clear();
+        _gather.Add(_header);
+        if (payload.Count > 0)
+        {
+            _gather.Add(payload);
+        }
+        var sent = _socket.Send(_gather);
+        if (sent < HeaderBytes)
+        {
+            Send(_header.AsSpan(sent));
+            sent = HeaderBytes;
+        }
+        if (sent < HeaderBytes + payload.Count)
+        {
+            Send(payload.AsSpan(sent - HeaderBytes));
+        }
+    }
+
+    /// <summary>Says that nothing more comes, and waits until the peer has taken everything and closed.</summary>
+    public void Finish(TimeSpan patience)
+    {
+        _socket.Shutdown(SocketShutdown.Send);
+        _socket.ReceiveTimeout = Milliseconds(patience);
+        Span<byte> rest = stackalloc byte[64];
+        while (_socket.Receive(rest) > 0)
+        {
+        }
+    }
+
+    /// <summary>Closes with a reset; wakes a thread that sends or receives here. May be called from any thread.</summary>
+    public void Abort()
+    {
+        try
+        {
+            _socket.LingerState = new LingerOption(true, 0);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // it is closed already
+        }
+        _socket.Dispose();
+    }
+
+    public void Dispose() => _socket.Dispose();
+
+    static int Milliseconds(TimeSpan span) => (int)Math.Clamp(span.TotalMilliseconds, 1, int.MaxValue);
+}
+
+/// <summary>Where a node of the chain, or the server, listens.</summary>
+public sealed record ChainPeer(string Host, int Port)
+{
+    public override string ToString() => $"{Host}:{Port}";
+}

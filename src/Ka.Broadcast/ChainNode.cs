@@ -1,0 +1,215 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using Ka.Core.Faults;
+
+namespace Ka.Broadcast;
+
+/// <summary>What a node has to receive, and from whom.</summary>
+/// <param name="Upstreams">In order of preference; the last is the server, which holds every offset.</param>
+/// <param name="Successors">How many nodes the plan tells to ask this one first.</param>
+public sealed record ChainTicket(BroadcastKey Key, ImageManifest Manifest, ImmutableArray<ChainPeer> Upstreams, int Successors);
+
+/// <summary>
+/// A node of a chain: takes the stream from the first source that gives it, hands it on to successors as it comes, and gives only verified
+/// chunks to its sink. Three kinds of blocking threads share one ring: the receiver, the verifier, and one for each successor.
+/// </summary>
+public sealed class ChainNode : IChainContent, IDisposable
+{
+    readonly ChainTicket _ticket;
+    readonly ChainListener _listener;
+    readonly ChainOptions _options;
+    readonly Stream _sink;
+    readonly ByteRing _ring;
+    readonly ChainReceiver _receiver;
+    long _bytesOut;
+    Fault? _fault;
+    bool _sinkFailed;
+    bool _complete;
+
+    /// <param name="sink">Takes the verified bytes in order; it is flushed at the end and stays open.</param>
+    public ChainNode(ChainTicket ticket, ChainListener listener, Stream sink, ChainOptions options)
+    {
+        if (!ticket.Manifest.IsSound || ticket.Upstreams.IsEmpty)
+        {
+            throw new ArgumentException("The manifest contradicts itself, or there is no source.", nameof(ticket));
+        }
+        _ticket = ticket;
+        _listener = listener;
+        _options = options;
+        _sink = sink;
+        var capacity = (int)Math.Max(options.RingBytes, 4L * ticket.Manifest.ChunkBytes);
+        _ring = new ByteRing(capacity, ticket.Manifest.Bytes, ticket.Successors, options);
+        _receiver = new ChainReceiver(ticket, _ring, options, Fail);
+    }
+
+    public ChainProgress Progress
+    {
+        get
+        {
+            var (head, verified, sunk, readers) = _ring.Marks;
+            return new ChainProgress(_ring.Total, _receiver.BytesIn, Interlocked.Read(ref _bytesOut), verified, sunk,
+                head - sunk, _receiver.Upstream, readers, _receiver.Switches);
+        }
+    }
+
+    /// <summary>
+    /// Receives until every byte is verified and taken by the sink, or a fault ends it. On cancellation a sink that blocks must be broken by its
+    /// owner. Successors are served on until <see cref="Linger"/> has ended or the node is disposed.
+    /// </summary>
+    /// <exception cref="OperationCanceledException">The caller cancelled.</exception>
+    public async Task<ChainOutcome> Receive(CancellationToken cancel)
+    {
+        _listener.Register(_ticket.Key, this);
+        await using (cancel.Register(Stop))
+        {
+            var receiving = OnThread("chain receive", _receiver.Run);
+            await Task.WhenAll(receiving, OnThread("chain verify", Verify));
+        }
+        if (_fault is null && !_complete)
+        {
+            cancel.ThrowIfCancellationRequested();
+            throw new OperationCanceledException("The node was disposed.");
+        }
+        return new ChainOutcome(_fault, _sinkFailed, Progress);
+    }
+
+    /// <summary>Serves successors until there has been none for <see cref="ChainOptions.Linger"/>.</summary>
+    public Task Linger() => OnThread("chain linger", () => _ring.WaitUnread(_options.Linger));
+
+    public void Dispose()
+    {
+        Stop();
+        _listener.Unregister(_ticket.Key, this);
+    }
+
+    void IChainContent.Serve(ChainConnection connection, long offset)
+    {
+        if (_ring.Attach(offset, connection, out _) is not { } reader)
+        {
+            connection.SendFrame(FrameKind.Gone);
+            return;
+        }
+        try
+        {
+            var taken = 0;
+            while (true)
+            {
+                var signal = _ring.Next(reader, taken, Math.Min(_options.BlockBytes, ChainConnection.FrameLimit), _options.KeepAlive, out var piece);
+                taken = 0;
+                switch (signal)
+                {
+                    case RingSignal.Ready:
+                        connection.SendFrame(FrameKind.Data, piece);
+                        taken = piece.Count;
+                        Interlocked.Add(ref _bytesOut, taken);
+                        break;
+                    case RingSignal.Idle:
+                        connection.SendFrame(FrameKind.KeepAlive);
+                        break;
+                    case RingSignal.End:
+                        connection.SendFrame(FrameKind.End);
+                        connection.Finish(_options.Linger);
+                        return;
+                    case RingSignal.Dropped or RingSignal.Rewound:
+                        connection.SendFrame(FrameKind.Refused);
+                        return;
+                    case RingSignal.Closed:
+                        return;
+                }
+            }
+        }
+        finally
+        {
+            _ring.Detach(reader);
+        }
+    }
+
+    void Verify()
+    {
+        var manifest = _ticket.Manifest;
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
+        var index = 0;
+        while (index < manifest.ChunkHashes.Length)
+        {
+            var start = (long)index * manifest.ChunkBytes;
+            var length = (int)Math.Min(manifest.ChunkBytes, manifest.Bytes - start);
+            if (_ring.WaitChunk(start, length, out var first, out var second) != RingSignal.Ready)
+            {
+                return;
+            }
+            hash.AppendData(first.Span);
+            hash.AppendData(second.Span);
+            hash.GetHashAndReset(digest);
+            if (!digest.SequenceEqual(Convert.FromHexString(manifest.ChunkHashes[index])))
+            {
+                if (!_receiver.BadChunk(start, length))
+                {
+                    Fail(Fault.Of(FaultCodes.ImageCorrupt, "The server's bytes are not those that were registered.", $"chunk {index} at offset {start}, twice"));
+                    return;
+                }
+                continue;
+            }
+            _ring.Verified(start + length);
+            if (!Write(first.Span) || !Write(second.Span))
+            {
+                return;
+            }
+            _ring.Sunk(start + length);
+            index++;
+        }
+        _complete = Write([]);
+    }
+
+    /// <summary>Hands verified bytes to the sink; an empty piece flushes it.</summary>
+    bool Write(ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            _sink.Write(bytes);
+            if (bytes.IsEmpty)
+            {
+                _sink.Flush();
+            }
+            return true;
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or UnauthorizedAccessException)
+        {
+            _sinkFailed = true;
+            Fail(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking program took no more bytes.", e.Message));
+            return false;
+        }
+    }
+
+    /// <summary>The first fault counts.</summary>
+    void Fail(Fault fault)
+    {
+        Interlocked.CompareExchange(ref _fault, fault, null);
+        Stop();
+    }
+
+    void Stop()
+    {
+        _ring.Close();
+        _receiver.Stop();
+    }
+
+    static Task OnThread(string name, Action run)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        new Thread(() =>
+        {
+            try
+            {
+                run();
+                done.SetResult();
+            }
+            catch (Exception e)
+            {
+                done.SetException(e);
+            }
+        })
+        { IsBackground = true, Name = name }.Start();
+        return done.Task;
+    }
+}

@@ -1,0 +1,52 @@
+namespace Ka.Broadcast;
+
+/// <summary>Limits and patience of a chain. The defaults suit images on 1 to 25 Gbit/s links.</summary>
+public sealed record ChainOptions
+{
+    public static readonly ChainOptions Default = new();
+
+    /// <summary>Bytes a node keeps for successors that come late or lag; at least four chunks are taken.</summary>
+    public int RingBytes { get; init; } = 32 * 1024 * 1024;
+
+    /// <summary>Largest data frame in bytes: what is received is handed on at once in pieces of at most this size.</summary>
+    public int BlockBytes { get; init; } = 256 * 1024;
+
+    /// <summary>A server sends a frame at least this often, so that silence means death.</summary>
+    public TimeSpan KeepAlive { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Silence after which a source is given up.</summary>
+    public TimeSpan Silence { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>A successor that holds the ring without reading for this long is let go (it turns to the server).</summary>
+    public TimeSpan SlowReader { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>A node whose own disk has held the ring for this long sends its successors elsewhere.</summary>
+    public TimeSpan SlowSink { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>A source that lives but gives no byte for this long is left for the next.</summary>
+    public TimeSpan Starve { get; init; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>No byte from any source for this long ends the reception.</summary>
+    public TimeSpan Stall { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Time to reach a source by TCP.</summary>
+    public TimeSpan Connect { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>How long a listener lets a peer wait for a broadcast that it has not been told of yet; also the patience of the dialling side.</summary>
+    public TimeSpan Join { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a node keeps its first bytes for successors that the plan gives it and that have not asked yet.</summary>
+    public TimeSpan Gather { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>Pause after all sources have failed in turn; doubled up to eight times.</summary>
+    public TimeSpan Retry { get; init; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>A node that has everything serves on until it had no successor for this long.</summary>
+    public TimeSpan Linger { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Time that one send of the server may take before its reader is let go.</summary>
+    public TimeSpan ServerSend { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Connections that a listener takes at once; each costs a thread and 256 KiB.</summary>
+    public int MaxConnections { get; init; } = 512;
+}

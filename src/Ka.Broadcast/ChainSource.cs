@@ -1,0 +1,162 @@
+using System.Collections.Immutable;
+using System.Net;
+using Ka.Core.Faults;
+using Microsoft.Win32.SafeHandles;
+
+namespace Ka.Broadcast;
+
+/// <summary>What the source has given for one broadcast so far.</summary>
+/// <param name="Connections">Nodes that are being served now: one for a healthy chain.</param>
+/// <param name="BytesOut">Bytes sent to all of them; the length of the image for a healthy chain.</param>
+/// <param name="Served">Connections that got the stream to its end.</param>
+public sealed record SourceReport(string Path, long Bytes, int Connections, long BytesOut, int Served);
+
+/// <summary>The server's end of every chain: serves registered files from any offset to whoever knows the broadcast's key.</summary>
+public sealed class ChainSource : IDisposable
+{
+    readonly ChainListener _listener;
+    readonly ChainOptions _options;
+    readonly Lock _gate = new();
+    readonly Dictionary<string, (BroadcastKey Key, FileContent Content)> _files = new(StringComparer.Ordinal);
+
+    /// <param name="address">Address of the nodes' network.</param>
+    /// <param name="port">Zero lets the kernel choose.</param>
+    public ChainSource(IPAddress address, int port, ChainOptions options)
+    {
+        _options = options;
+        _listener = new ChainListener(address, port, options);
+    }
+
+    public int Port => _listener.Port;
+
+    /// <summary>Begins to serve a file. Null, or why it cannot be served.</summary>
+    /// <param name="key">64 hex digits, <see cref="BroadcastKey.Create"/>.</param>
+    /// <param name="bytes">Length that the nodes are told.</param>
+    public Fault? Register(string key, string path, long bytes)
+    {
+        if (!BroadcastKey.TryParse(key, out var parsed))
+        {
+            return Fault.Of(FaultCodes.RequestInvalid, "A broadcast key has 64 hexadecimal digits.");
+        }
+        FileContent content;
+        try
+        {
+            content = new FileContent(path, bytes, _options);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Fault.Of(FaultCodes.ArchiveInvalid, "The image cannot be read.", e.Message);
+        }
+        if (content.FileBytes < bytes)
+        {
+            content.Dispose();
+            return Fault.Of(FaultCodes.ArchiveTruncated, "The image is shorter than registered.", $"{path}: {content.FileBytes} of {bytes} bytes");
+        }
+        Unregister(key);
+        lock (_gate)
+        {
+            _files[parsed.Name] = (parsed, content);
+        }
+        _listener.Register(parsed, content);
+        return null;
+    }
+
+    /// <summary>Ends a broadcast: its connections are closed. False when it was not there.</summary>
+    public bool Unregister(string key)
+    {
+        if (!BroadcastKey.TryParse(key, out var parsed))
+        {
+            return false;
+        }
+        (BroadcastKey Key, FileContent Content) file;
+        lock (_gate)
+        {
+            if (!_files.Remove(parsed.Name, out file))
+            {
+                return false;
+            }
+        }
+        _listener.Unregister(file.Key, file.Content);
+        file.Content.Dispose();
+        return true;
+    }
+
+    /// <summary>The report of one broadcast, or null when it is not registered.</summary>
+    public SourceReport? Report(string key)
+    {
+        if (!BroadcastKey.TryParse(key, out var parsed))
+        {
+            return null;
+        }
+        lock (_gate)
+        {
+            return _files.TryGetValue(parsed.Name, out var file) ? file.Content.Report(_listener.ConnectionsOf(parsed)) : null;
+        }
+    }
+
+    public void Dispose()
+    {
+        _listener.Dispose();
+        ImmutableArray<FileContent> contents;
+        lock (_gate)
+        {
+            contents = [.. _files.Values.Select(f => f.Content)];
+            _files.Clear();
+        }
+        foreach (var content in contents)
+        {
+            content.Dispose();
+        }
+    }
+
+    /// <summary>A file served with positioned reads, so that all connections share one handle.</summary>
+    sealed class FileContent : IChainContent, IDisposable
+    {
+        readonly SafeFileHandle _file;
+        readonly string _path;
+        readonly long _bytes;
+        readonly ChainOptions _options;
+        long _bytesOut;
+        int _served;
+
+        public FileContent(string path, long bytes, ChainOptions options)
+        {
+            _path = path;
+            _bytes = bytes;
+            _options = options;
+            _file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read, FileOptions.SequentialScan);
+            FileBytes = RandomAccess.GetLength(_file);
+        }
+
+        public long FileBytes { get; }
+
+        public SourceReport Report(int connections) =>
+            new(_path, _bytes, connections, Interlocked.Read(ref _bytesOut), Volatile.Read(ref _served));
+
+        public void Serve(ChainConnection connection, long offset)
+        {
+            if (offset > _bytes)
+            {
+                connection.SendFrame(FrameKind.Refused);
+                return;
+            }
+            var block = new byte[Math.Min(_options.BlockBytes, ChainConnection.FrameLimit)];
+            while (offset < _bytes)
+            {
+                var count = RandomAccess.Read(_file, block.AsSpan(0, (int)Math.Min(block.Length, _bytes - offset)), offset);
+                if (count == 0)
+                {
+                    break; // the file was cut short meanwhile: the early end tells the node
+                }
+                connection.SendFrame(FrameKind.Data, new ArraySegment<byte>(block, 0, count));
+                offset += count;
+                Interlocked.Add(ref _bytesOut, count);
+            }
+            connection.SendFrame(FrameKind.End);
+            connection.Finish(_options.ServerSend);
+            Interlocked.Increment(ref _served);
+        }
+
+        public void Dispose() => _file.Dispose();
+    }
+}

@@ -1,0 +1,72 @@
+using System.Collections.Immutable;
+using Ka.Core.Disks;
+using Ka.Core.Environments;
+
+namespace Ka.Core.Clusters;
+
+/// <summary>A node as the site's configuration describes it, all layers (cluster, group, node) merged.</summary>
+/// <param name="Mac">Of the interface it boots from, lower case, colons.</param>
+/// <param name="Address">IPv4 address on the deployment network.</param>
+/// <param name="Rack">Where it stands; orders the chain. Null when not known.</param>
+/// <param name="Firmware"><c>bios</c> or <c>uefi</c>.</param>
+public sealed record ClusterNode(
+    string Name,
+    string Mac,
+    string Address,
+    string? Rack,
+    string Firmware,
+    PowerSettings Power,
+    DiskSelector Disk,
+    DiskLayout Layout,
+    string? PartitionScript,
+    ImmutableArray<string> Params);
+
+/// <summary>How a node's power is switched.</summary>
+/// <param name="Kind">Name of the driver: <c>ipmi</c>, <c>command</c>, <c>none</c>.</param>
+/// <param name="Host">Address of the BMC.</param>
+/// <param name="PasswordFile">Path of a file that only the server may read; the secret itself is never in the configuration.</param>
+/// <param name="Cipher">IPMI cipher suite: 17 or 3, never 0.</param>
+/// <param name="Commands">For <c>command</c>: <c>on</c>, <c>off</c>, <c>soft</c>, <c>hard</c>, <c>very_hard</c>, <c>status</c> → program and arguments.</param>
+public sealed record PowerSettings(
+    string Kind,
+    string? Host,
+    int Port,
+    string? User,
+    string? PasswordFile,
+    int Cipher,
+    ImmutableDictionary<string, ImmutableArray<string>> Commands);
+
+/// <summary>One strategy as the configuration lists it.</summary>
+/// <param name="Do"><c>untrusted</c>; <c>chain</c>; <c>kexec</c>, <c>classical</c>, <c>hard-reboot</c>.</param>
+/// <param name="Level">First level of a reboot: <c>soft</c>, <c>hard</c>, <c>very-hard</c>.</param>
+/// <param name="Timeout">For one node, from its turn, for the long wait of the strategy.</param>
+/// <param name="FirstSign">How long nothing at all may be seen of a node that was reset.</param>
+public sealed record StrategySettings(string Do, int Retries, TimeSpan Timeout, string Level, TimeSpan? FirstSign);
+
+/// <summary>A cluster: nodes of one kind with the way to deploy them.</summary>
+/// <param name="RebootWindow">Simultaneous resets.</param>
+/// <param name="Gather">How long the broadcast waits for late nodes.</param>
+public sealed record Cluster(
+    string Name,
+    ImmutableArray<ClusterNode> Nodes,
+    ImmutableArray<StrategySettings> MinimalEnv,
+    ImmutableArray<StrategySettings> Install,
+    ImmutableArray<StrategySettings> Boot,
+    int RebootWindow,
+    TimeSpan Gather,
+    TimeSpan StepTimeout,
+    ImmutableArray<PostInstall> PostInstalls)
+{
+    public static readonly ImmutableArray<StrategySettings> DefaultMinimalEnv =
+        [new StrategySettings("untrusted", 2, TimeSpan.FromSeconds(300), "soft", TimeSpan.FromSeconds(120))];
+
+    public static readonly ImmutableArray<StrategySettings> DefaultInstall =
+        [new StrategySettings("chain", 1, TimeSpan.FromMinutes(20), "soft", null)];
+
+    public static readonly ImmutableArray<StrategySettings> DefaultBoot =
+    [
+        new StrategySettings("kexec", 0, TimeSpan.FromSeconds(120), "soft", null),
+        new StrategySettings("classical", 0, TimeSpan.FromSeconds(300), "soft", null),
+        new StrategySettings("hard-reboot", 0, TimeSpan.FromSeconds(300), "hard", null),
+    ];
+}

@@ -1,0 +1,57 @@
+using System.Collections.Immutable;
+
+namespace Ka.Core.Disks;
+
+/// <summary>How a disk is divided: GPT (UEFI specification, chapter 5) or MBR.</summary>
+public enum PartitionTableKind
+{
+    Gpt,
+    Mbr,
+}
+
+/// <summary>What a partition is for; rendered to the type code of the table in use.</summary>
+public enum PartitionType
+{
+    Linux,
+    LinuxSwap,
+    EfiSystem,
+    BiosBoot,
+    LinuxLvm,
+    LinuxRaid,
+    MicrosoftBasicData,
+}
+
+/// <summary>The file systems that the minimal environment can make.</summary>
+public enum FileSystemKind
+{
+    None,
+    Ext4,
+    Xfs,
+    Vfat,
+    Swap,
+}
+
+/// <summary>One partition of a layout, in the order of the table.</summary>
+/// <param name="Name">GPT partition name and default label, 1–16 characters of <c>[a-z0-9_-]</c>; unique in the layout.</param>
+/// <param name="Bytes">Size in bytes, a multiple of 1 MiB; null means the rest of the disk (once, last).</param>
+/// <param name="Deploy">The partition that receives the image; exactly one in a layout.</param>
+/// <param name="MountPoint">Where the deployed system mounts it (<c>/boot/efi</c>, <c>/home</c>); null for none. The deploy partition is <c>/</c>.</param>
+public sealed record PartitionSpec(
+    string Name,
+    long? Bytes,
+    PartitionType Type,
+    FileSystemKind FileSystem,
+    string? Label = null,
+    bool Deploy = false,
+    string? MountPoint = null,
+    ImmutableArray<string>? FormatOptions = null);
+
+/// <summary>A declarative disk layout.</summary>
+public sealed record DiskLayout(PartitionTableKind Table, ImmutableArray<PartitionSpec> Partitions);
+
+/// <summary>Which disk of a node is the target. All given conditions must hold; the first match in stable order (bus path) is taken.</summary>
+/// <param name="Path">A stable path such as <c>/dev/disk/by-path/…</c>, <c>/dev/disk/by-id/…</c>, or a plain device.</param>
+/// <param name="Bus"><c>nvme</c>, <c>sata</c>, <c>scsi</c>, <c>virtio</c>, <c>mmc</c>, <c>usb</c>.</param>
+/// <param name="MinBytes">Smallest size in bytes.</param>
+/// <param name="MaxBytes">Largest size in bytes.</param>
+public sealed record DiskSelector(string? Path = null, string? Bus = null, long? MinBytes = null, long? MaxBytes = null, string? Serial = null, string? Model = null);

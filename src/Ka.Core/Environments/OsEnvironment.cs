@@ -1,0 +1,67 @@
+using System.Collections.Immutable;
+using Ka.Core.Disks;
+
+namespace Ka.Core.Environments;
+
+/// <summary>What an image is.</summary>
+public enum ImageKind
+{
+    Tar,
+}
+
+/// <summary>How an image or archive is compressed.</summary>
+public enum ImageCompression
+{
+    None,
+    Gzip,
+    Bzip2,
+    Xz,
+    Zstd,
+    Lz4,
+}
+
+/// <summary>An image in the content-addressed store.</summary>
+/// <param name="Sha256">Lower-case hex digest of the file as it is stored and sent; pinned at registration.</param>
+/// <param name="Bytes">Size of that file.</param>
+/// <param name="UnpackedBytes">Sum of what it unpacks to, each file rounded up to 4 KiB blocks.</param>
+public sealed record Image(string Sha256, long Bytes, ImageKind Kind, ImageCompression Compression, long UnpackedBytes);
+
+/// <summary>What the deployed system boots.</summary>
+/// <param name="Kernel">Path inside the image.</param>
+/// <param name="Initrd">Path inside the image, or null.</param>
+/// <param name="Params">Kernel parameters, without <c>root=</c>.</param>
+public sealed record BootSpec(string Kernel, string? Initrd, ImmutableArray<string> Params);
+
+/// <summary>A script that runs on the node after the image is unpacked.</summary>
+/// <param name="ArchiveSha256">Archive in the store, or null when there is only a script.</param>
+/// <param name="ScriptSha256">Script in the store, or null when it is in the archive.</param>
+/// <param name="Command">Program inside the archive and its arguments; empty for <c>none</c>.</param>
+public sealed record PostInstall(string Name, string? ArchiveSha256, ImageCompression Compression, string? ScriptSha256, ImmutableArray<string> Command, TimeSpan Timeout);
+
+public enum Visibility
+{
+    Private,
+    Shared,
+    Public,
+}
+
+/// <summary>
+/// A registered operating system: a name, a version and everything that a deployment needs to know. (Plain Environment would
+/// clash with <see cref="System.Environment"/>.) Immutable once registered.
+/// </summary>
+/// <param name="Os"><c>linux</c>, <c>xen</c> or <c>other</c>, as Kadeploy3 names them.</param>
+public sealed record OsEnvironment(
+    string Name,
+    int Version,
+    string Owner,
+    string Description,
+    string Author,
+    Visibility Visibility,
+    bool Destructive,
+    string Os,
+    string Arch,
+    Image Image,
+    FileSystemKind FileSystem,
+    BootSpec Boot,
+    ImmutableArray<PostInstall> PostInstalls,
+    DateTimeOffset RegisteredAt);

@@ -1,0 +1,217 @@
+using System.Collections.Frozen;
+
+namespace Ka.Core.Faults;
+
+/// <summary>One page of <c>ka explain</c>.</summary>
+/// <param name="Meaning">What the code says.</param>
+/// <param name="Next">What a person does about it.</param>
+public sealed record FaultExplanation(FaultCode Code, string Meaning, string Next);
+
+/// <summary>Every code that Ka uses, with its explanation. A code that is not here does not exist.</summary>
+public static class FaultCodes
+{
+    static readonly Dictionary<string, FaultExplanation> Table = new(StringComparer.Ordinal);
+
+    // Power and out-of-band management.
+    public static readonly FaultCode PowerBmcUnreachable = Add("power.bmc_unreachable",
+        "The out-of-band controller (BMC) of the node did not answer in time.",
+        "Check the BMC's network and credential: ipmitool -I lanplus -H HOST chassis status. Then retry the operation.");
+    public static readonly FaultCode PowerRefused = Add("power.refused",
+        "The power command was answered with an error.",
+        "Read the evidence; test the driver by hand with 'ka power status -w NODE'.");
+    public static readonly FaultCode PowerNoEffect = Add("power.no_effect",
+        "The power command was accepted, but the node's power state did not change.",
+        "The BMC may hang: reset it (ipmitool mc reset cold) or use the PDU.");
+
+    // Network boot.
+    public static readonly FaultCode BootNoDhcp = Add("boot.no_dhcp",
+        "After the reset no DHCP request of the node arrived.",
+        "Check cable, switch port and boot order (network first); look at the console: ka lab console NODE, or the BMC's.");
+    public static readonly FaultCode BootNoScript = Add("boot.no_script",
+        "The node asked DHCP but never fetched its boot script.",
+        "Check that the loader is served (TFTP, UDP port 69) and that no other DHCP server answers on this network.");
+    public static readonly FaultCode BootNoKernel = Add("boot.no_kernel",
+        "The node fetched its boot script but not the kernel and initramfs of the minimal environment.",
+        "Check the HTTP boot port from the node's network, and the node's memory.");
+    public static readonly FaultCode BootNoAgent = Add("boot.no_agent",
+        "The node loaded the minimal environment, but its agent never reported.",
+        "Look at the console: a missing network driver or too little memory are the usual causes (ka minimal build --kernel generic).");
+    public static readonly FaultCode BootWrongSystem = Add("boot.wrong_system",
+        "A system answers on the node, but it is not the one that was just deployed.",
+        "Check the boot order and the disk that was chosen: ka nodes show NODE.");
+    public static readonly FaultCode BootNoSsh = Add("boot.no_ssh",
+        "The deployed system did not answer on its ssh port in time.",
+        "Look at the console; check the image's network configuration and that it starts an ssh server.");
+    public static readonly FaultCode BootWriteFailed = Add("boot.profile_failed",
+        "The node's boot profile could not be written.",
+        "Read the evidence; check the free space and the rights of the state directory.");
+
+    // Agent.
+    public static readonly FaultCode AgentLost = Add("agent.lost",
+        "The node's agent was connected and fell silent.",
+        "The machine crashed, hangs or lost its network; look at its console.");
+    public static readonly FaultCode AgentRefused = Add("agent.refused",
+        "An agent presented a credential that is wrong, used or too old.",
+        "Usually a machine that booted an old profile: the retry gives it a new one. If it goes on, somebody imitates the node.");
+    public static readonly FaultCode AgentProtocol = Add("agent.protocol",
+        "The agent sent something that the protocol does not allow.",
+        "Rebuild the minimal environment with the server's version: ka minimal build.");
+
+    // Disks.
+    public static readonly FaultCode DiskNotFound = Add("disk.not_found",
+        "No disk of the node matches the selection of its cluster.",
+        "The evidence lists the disks seen; mend 'disk.select' in the cluster file.");
+    public static readonly FaultCode DiskTooSmall = Add("disk.too_small",
+        "The layout or the image does not fit on the disk or partition.",
+        "Choose a larger disk or a smaller layout.");
+    public static readonly FaultCode DiskIoError = Add("disk.io_error",
+        "Reading or writing the disk failed.",
+        "Test the disk (smartctl -a) and drain the node.");
+    public static readonly FaultCode DiskFull = Add("disk.full",
+        "The file system ran full while the image was unpacked.",
+        "Give the partition more space in the layout.");
+    public static readonly FaultCode DiskPartitionFailed = Add("disk.partition_failed",
+        "The partition table could not be written.",
+        "Read sfdisk's message in the evidence; something may hold the disk.");
+    public static readonly FaultCode DiskFormatFailed = Add("disk.format_failed",
+        "A file system could not be made.",
+        "Read the message of mkfs in the evidence.");
+    public static readonly FaultCode DiskMountFailed = Add("disk.mount_failed",
+        "A file system could not be mounted or unmounted.",
+        "Read the message of mount in the evidence.");
+    public static readonly FaultCode DiskMismatch = Add("disk.mismatch",
+        "What is on the disk is not what was sent.",
+        "Test memory and disk of the node; the first paths are in the evidence.");
+
+    // Image and broadcast.
+    public static readonly FaultCode ImageCorrupt = Add("image.corrupt",
+        "The bytes that arrived are not the bytes that were registered.",
+        "Register the image again; if it recurs on one node, test its memory.");
+    public static readonly FaultCode ImageExtractFailed = Add("image.extract_failed",
+        "The archive could not be unpacked on the node.",
+        "Read tar's message in the evidence.");
+    public static readonly FaultCode BroadcastStalled = Add("broadcast.stalled",
+        "The node received no data for too long although sources were there.",
+        "Check its link and its disk: a slow disk stops the stream.");
+    public static readonly FaultCode BroadcastUnreachable = Add("broadcast.unreachable",
+        "The node could reach neither its predecessor in the chain nor the server.",
+        "Check firewall and cabling between the nodes.");
+
+    // Scripts and bootloader.
+    public static readonly FaultCode ScriptFailed = Add("script.failed",
+        "A script of the site or of the environment ended with an error.",
+        "Its output and exit status are in the evidence; run it by hand in the minimal environment.");
+    public static readonly FaultCode ScriptTimeout = Add("script.timeout",
+        "A script did not end before its deadline and was stopped.",
+        "Give it a larger timeout, or find out what it waits for.");
+    public static readonly FaultCode BootloaderFailed = Add("bootloader.failed",
+        "The bootloader could not be installed.",
+        "Read grub-install's message in the evidence; BIOS on GPT needs a bios-boot partition, UEFI an ESP.");
+    public static readonly FaultCode KernelMissing = Add("bootloader.kernel_missing",
+        "The kernel or initrd named by the environment is not in the unpacked image.",
+        "Mend 'boot' in the description and apply it again.");
+    public static readonly FaultCode KexecFailed = Add("boot.kexec_failed",
+        "The kernel could not be loaded for kexec.",
+        "The classical reboot takes over by itself; switch kexec off for this cluster if it recurs.");
+
+    // Steps and operations.
+    public static readonly FaultCode StepTimeout = Add("step.timeout",
+        "The node did not finish the step before its deadline.",
+        "Look at the node's log: ka ops logs ID -w NODE; raise the step's timeout if the node is only slow.");
+    public static readonly FaultCode StepNoResult = Add("step.no_result",
+        "A step ended without a word about this node.",
+        "This is a bug of Ka: please report it with the operation's events (-o json).");
+    public static readonly FaultCode StepCrashed = Add("step.crashed",
+        "A step stopped with an unexpected exception.",
+        "This is a bug of Ka: please report it with the server's log.");
+    public static readonly FaultCode OperationCancelled = Add("operation.cancelled",
+        "The operation was cancelled.",
+        "Start it again when you wish.");
+
+    // Requests.
+    public static readonly FaultCode RequestInvalid = Add("request.invalid",
+        "The request is not of the form the server expects.",
+        "Each error names its place and what was expected.");
+    public static readonly FaultCode RequestTooLarge = Add("request.too_large",
+        "The request is larger than the server takes.",
+        "Send less, or in parts.");
+    public static readonly FaultCode NodesInvalid = Add("nodes.invalid",
+        "The node set cannot be read.",
+        "Use ClusterShell's syntax: node[1-4,7], @group, a!b. Try it: ka nodes expand TEXT.");
+    public static readonly FaultCode NodesUnknown = Add("nodes.unknown",
+        "Nodes are named that no cluster of this server has.",
+        "See what there is: ka nodes ls.");
+    public static readonly FaultCode NodesEmpty = Add("nodes.empty",
+        "The node set is empty; an empty selection never means all.",
+        "Name the nodes with -w.");
+    public static readonly FaultCode NodesTooMany = Add("nodes.too_many",
+        "The node set is larger than the limit.",
+        "Name fewer nodes at once.");
+    public static readonly FaultCode NodesBusy = Add("nodes.busy",
+        "Nodes are held by another operation.",
+        "Wait for it (ka ops ls), cancel it, or leave these nodes out.");
+    public static readonly FaultCode NodesMixedClusters = Add("nodes.mixed_clusters",
+        "The nodes belong to several clusters.",
+        "Start one operation for each cluster.");
+    public static readonly FaultCode EnvironmentUnknown = Add("environment.unknown",
+        "There is no such environment.",
+        "See what there is: ka env ls. Register one: ka env apply -f FILE.");
+    public static readonly FaultCode EnvironmentInvalid = Add("environment.invalid",
+        "The description of the environment has errors.",
+        "Each is named with file, line and column.");
+    public static readonly FaultCode EnvironmentExists = Add("environment.exists",
+        "This name and version exist already with another content.",
+        "Raise 'version' in the description; what is registered never changes.");
+    public static readonly FaultCode EnvironmentInUse = Add("environment.in_use",
+        "The environment is being deployed.",
+        "Wait until the operation has ended: ka ops ls.");
+    public static readonly FaultCode ArchiveTruncated = Add("archive.truncated",
+        "The archive ends too early.",
+        "Fetch or build it again, and compare its size and digest with the source.");
+    public static readonly FaultCode ArchiveInvalid = Add("archive.invalid",
+        "The archive cannot be read as what the description says it is.",
+        "Check 'kind' and 'compression' in the description.");
+    public static readonly FaultCode ArchiveDigest = Add("archive.digest_mismatch",
+        "The file's SHA-256 is not the digest that the description pins.",
+        "Fetch the file again, or mend the digest if the file was meant to change.");
+    public static readonly FaultCode ArchiveKernelMissing = Add("archive.kernel_missing",
+        "The kernel or initrd that the description names is not in the archive.",
+        "Mend 'boot.kernel' and 'boot.initrd'; the evidence lists what lies in /boot.");
+    public static readonly FaultCode ArchiveTooLarge = Add("archive.too_large",
+        "The unpacked image does not fit on the disk.",
+        "Choose nodes with larger disks or a smaller image.");
+    public static readonly FaultCode OperationUnknown = Add("operation.unknown",
+        "There is no such operation.",
+        "See what there is: ka ops ls.");
+    public static readonly FaultCode OperationEnded = Add("operation.ended",
+        "The operation has ended already.",
+        "Nothing to do; see its result: ka ops show ID.");
+    public static readonly FaultCode ConfigInvalid = Add("config.invalid",
+        "The configuration has errors.",
+        "Each is named with file, line and column: ka config check.");
+    public static readonly FaultCode MinimalMissing = Add("minimal.missing",
+        "The minimal environment (kernel and initramfs) is not there.",
+        "Build it: ka minimal build.");
+    public static readonly FaultCode AuthMissing = Add("auth.missing",
+        "The request carries no token, or one that is not known.",
+        "Set KA_TOKEN or --token-file; the first token is in the server's state directory.");
+    public static readonly FaultCode ServerUnreachable = Add("server.unreachable",
+        "The server does not answer.",
+        "Start it (ka server run) or name it: --server URL, KA_SERVER.");
+    public static readonly FaultCode ServerInternal = Add("server.internal",
+        "The server met an unexpected exception.",
+        "This is a bug of Ka: please report it with the server's log.");
+
+    static readonly FrozenDictionary<string, FaultExplanation> Frozen = Table.ToFrozenDictionary(StringComparer.Ordinal);
+
+    public static IReadOnlyCollection<FaultExplanation> All => Frozen.Values;
+
+    public static FaultExplanation? Explain(string code) => Frozen.GetValueOrDefault(code);
+
+    static FaultCode Add(string code, string meaning, string next)
+    {
+        var value = new FaultCode(code);
+        Table.Add(code, new FaultExplanation(value, meaning, next));
+        return value;
+    }
+}

@@ -1,0 +1,99 @@
+using Ka.Core.Faults;
+using Ka.Core.Nodes;
+
+namespace Ka.Engine.Ports;
+
+/// <summary>How one node fared in one step.</summary>
+/// <param name="Fault">Null when it went well.</param>
+public readonly record struct NodeResult(int Node, Fault? Fault)
+{
+    public bool Ok => Fault is null;
+
+    public static NodeResult Done(int node) => new(node, null);
+}
+
+/// <summary>How roughly a node is taken under control. Each level includes that the earlier ones did not help.</summary>
+public enum Level
+{
+    Soft,
+    Hard,
+    VeryHard,
+}
+
+public enum PowerAction
+{
+    On,
+    Off,
+    Reboot,
+}
+
+/// <summary>Identifies one try of one step for the nodes of one workflow; every side effect carries it, so that a repetition is seen as one.</summary>
+/// <param name="Fence">Grows with each owner of the nodes; an older one is refused.</param>
+/// <param name="Run">Number of the node group within the workflow.</param>
+/// <param name="Resumed">The server died after it may have caused the effect: look before doing it again.</param>
+public sealed record AttemptId(string Workflow, long Fence, int Run, bool Resumed)
+{
+    /// <summary>The id of the order to one node.</summary>
+    public string Order(string step, int node) => $"{Workflow}/{Run}/{step}/{node}";
+}
+
+/// <summary>Out-of-band power. The result is what was observed, not what a command claimed.</summary>
+public interface IPower
+{
+    IAsyncEnumerable<NodeResult> ApplyAsync(NodeBits nodes, PowerAction action, Level level, AttemptId attempt, Pace pace, CancellationToken cancel);
+}
+
+/// <summary>What a node boots next.</summary>
+public enum BootChoice
+{
+    Minimal,
+    LocalDisk,
+}
+
+/// <summary>Boot profiles and what is seen of booting machines.</summary>
+public interface IBoot
+{
+    /// <summary>Makes the profile durable and visible to the boot service; a minimal profile gets a fresh nonce and credential.</summary>
+    IAsyncEnumerable<NodeResult> ChooseAsync(NodeBits nodes, BootChoice choice, AttemptId attempt, CancellationToken cancel);
+}
+
+/// <summary>Who has come up.</summary>
+public interface IPresence
+{
+    /// <summary>Each node whose agent of the current boot nonce is connected; the fault says how far the boot came.</summary>
+    IAsyncEnumerable<NodeResult> AgentsAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel);
+
+    /// <summary>Each node whose deployed system answers on ssh with the host key made for this deployment.</summary>
+    IAsyncEnumerable<NodeResult> DeployedAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel);
+}
+
+/// <summary>What an agent can be asked to do; the adapter turns it into a typed order with the workflow's data.</summary>
+public enum AgentTask
+{
+    Partition,
+    Format,
+    Mount,
+    Reformat,
+    Identity,
+    PostInstall,
+    Keys,
+    Bootloader,
+    Sync,
+    Kexec,
+    Reboot,
+}
+
+/// <summary>Orders to agents.</summary>
+public interface IAgents
+{
+    IAsyncEnumerable<NodeResult> DoAsync(NodeBits nodes, AgentTask task, AttemptId attempt, Pace pace, CancellationToken cancel);
+}
+
+/// <summary>Sends the workflow's image to all nodes at once.</summary>
+public interface IBroadcast
+{
+    IAsyncEnumerable<NodeResult> SendAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel);
+}
+
+/// <summary>Everything outside the engine, for one workflow.</summary>
+public sealed record World(TimeProvider Clock, IPower Power, IBoot Boot, IPresence Presence, IAgents Agents, IBroadcast Broadcast);

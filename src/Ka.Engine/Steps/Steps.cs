@@ -1,0 +1,62 @@
+using System.Runtime.CompilerServices;
+using Ka.Core.Nodes;
+using Ka.Engine.Automata;
+using Ka.Engine.Ports;
+
+namespace Ka.Engine.Steps;
+
+/// <summary>Writes what the nodes boot next.</summary>
+public sealed record ChooseBoot(BootChoice Choice, TimeSpan Turn)
+    : MicroStep(Choice switch { BootChoice.Minimal => "boot_minimal", BootChoice.LocalDisk => "boot_local_disk" }, Turn)
+{
+    public override IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, CancellationToken cancel) =>
+        world.Boot.ChooseAsync(run.Nodes, Choice, run.Attempt, cancel);
+}
+
+/// <summary>Resets the nodes out of band. Each further try starts one level higher: what was accepted without effect is not repeated.</summary>
+public sealed record PowerReboot(Level Start, TimeSpan Turn) : MicroStep("reboot", Turn)
+{
+    public override IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, CancellationToken cancel) =>
+        world.Power.ApplyAsync(run.Nodes, PowerAction.Reboot, LevelOf(run.Try), run.Attempt, new Pace(run.Windows.Reboot, TurnTimeout, world.Clock), cancel);
+
+    public Level LevelOf(int attempt) => (Level)Math.Min((int)Level.VeryHard, (int)Start + attempt);
+}
+
+/// <summary>Waits for each node's agent of the boot that was just caused.</summary>
+public sealed record AwaitAgent(TimeSpan Turn, TimeSpan? FirstSign) : MicroStep("await_agent", Turn)
+{
+    public override IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, CancellationToken cancel) =>
+        world.Presence.AgentsAsync(run.Nodes, run.Attempt, new Pace(run.Windows.Waiting, TurnTimeout, world.Clock, FirstSign), cancel);
+}
+
+/// <summary>Gives the agents one order and waits for their answers.</summary>
+/// <param name="OnlyAgain">Only on a second or later try: a first one has a fresh file system already.</param>
+public sealed record AgentStep(AgentTask Task, string Word, TimeSpan Turn, bool OnlyAgain = false) : MicroStep(Word, Turn)
+{
+    public override IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, CancellationToken cancel) =>
+        OnlyAgain && run.Try == 0
+            ? AllDone(run.Nodes, cancel)
+            : world.Agents.DoAsync(run.Nodes, Task, run.Attempt, new Pace(run.Windows.Agents, TurnTimeout, world.Clock), cancel);
+
+    static async IAsyncEnumerable<NodeResult> AllDone(NodeBits nodes, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        await ValueTask.CompletedTask;
+        cancel.ThrowIfCancellationRequested();
+        foreach (var node in nodes)
+            yield return NodeResult.Done(node);
+    }
+}
+
+/// <summary>Sends the image to the whole set at once and unpacks it.</summary>
+public sealed record SendImage(TimeSpan Turn) : MicroStep("send_image", Turn, Gathers: true)
+{
+    public override IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, CancellationToken cancel) =>
+        world.Broadcast.SendAsync(run.Nodes, run.Attempt, new Pace(run.Windows.Agents, TurnTimeout, world.Clock), cancel);
+}
+
+/// <summary>Waits for each node's deployed system: its ssh port, with the host key of this deployment.</summary>
+public sealed record AwaitDeployed(TimeSpan Turn) : MicroStep("await_deployed", Turn)
+{
+    public override IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, CancellationToken cancel) =>
+        world.Presence.DeployedAsync(run.Nodes, run.Attempt, new Pace(run.Windows.Waiting, TurnTimeout, world.Clock), cancel);
+}

@@ -1,0 +1,36 @@
+using System.Collections.Immutable;
+using Ka.Core.Clusters;
+using Ka.Core.Environments;
+
+namespace Ka.Engine.Workflows;
+
+public enum WorkflowKind
+{
+    Deploy,
+}
+
+/// <summary>An accepted operation with everything it needs, frozen at acceptance: a later change of configuration or catalogue does not touch it.</summary>
+/// <param name="Id"><c>D-</c> and six characters; what a person types.</param>
+/// <param name="Cluster">The cluster with only the nodes of this workflow, in chain order.</param>
+/// <param name="AuthorizedKeys">Public ssh keys for root, one line each.</param>
+public sealed record Workflow(
+    string Id,
+    WorkflowKind Kind,
+    string Owner,
+    OsEnvironment Environment,
+    Cluster Cluster,
+    ImmutableArray<string> AuthorizedKeys,
+    DateTimeOffset CreatedAt)
+{
+    public ImmutableArray<string> NodeNames => [.. Cluster.Nodes.Select(n => n.Name)];
+}
+
+/// <summary>How a workflow stands.</summary>
+public enum WorkflowState
+{
+    Running,
+    Done,
+    Partial,
+    Failed,
+    Cancelled,
+}

@@ -1,0 +1,131 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+
+namespace Ka.Lab;
+
+/// <summary>The command line of ka-lab. The one place where a <see cref="LabException"/> becomes a sentence and a status.</summary>
+public static partial class Commands
+{
+    private static readonly Option<string> NameOption = new("--name")
+    {
+        Description = "The lab's name (several labs live side by side)",
+        DefaultValueFactory = _ => "lab",
+        Recursive = true,
+    };
+
+    private static readonly Option<string?> StateOption = new("--state")
+    {
+        Description = "Directory of disks, logs and configuration (default $XDG_STATE_HOME/ka/lab/NAME)",
+        Recursive = true,
+    };
+
+    public static async Task<int> Run(string[] arguments)
+    {
+        var root = new RootCommand("A virtual cluster of real machines: QEMU nodes, BMCs and a switch in a network namespace.")
+        {
+            NameOption, StateOption,
+            Up(), Down(), Status(), Power(), Break(), Mend(), ConsoleCommand(), Ssh(), Exec(), ChassisCommand(), RouterCommand(),
+        };
+        var parsed = root.Parse(arguments);
+        try
+        {
+            var status = await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+            return parsed.Errors.Count > 0 ? 2 : status;
+        }
+        catch (LabException refused)
+        {
+            await Console.Error.WriteLineAsync($"ka-lab: {refused.Message}");
+            return refused.ExitCode;
+        }
+        catch (OperationCanceledException)
+        {
+            return 130;
+        }
+    }
+
+    private static LabPlaces Places(ParseResult parsed) => LabPlaces.Locate(parsed.GetValue(NameOption)!, parsed.GetValue(StateOption));
+
+    private static Argument<string> NodeArgument() => new("NODE") { Description = "node1, or just 1" };
+
+    private static Command Up()
+    {
+        var count = new Argument<int>("N") { Description = $"How many nodes, 1 to {Machine.MostMachines}" };
+        var firmware = new Option<string>("--firmware") { Description = "bios, uefi, or mixed: first half bios, second half uefi", DefaultValueFactory = _ => "mixed" };
+        firmware.AcceptOnlyFromAmong("bios", "uefi", "mixed");
+        var memory = new Option<int>("--memory") { Description = "MiB per node, 256 to 65536", DefaultValueFactory = _ => 448 };
+        var disk = new Option<string>("--disk") { Description = "Size of each node's disk (sparse)", DefaultValueFactory = _ => "3G" };
+        var serve = new Option<bool>("--serve") { Description = "Also start kad inside the lab" };
+        var minimal = new Option<string?>("--minimal") { Description = "Directory with vmlinuz and initramfs.zst (default STATE/minimal)" };
+        var kad = new Option<string?>("--kad") { Description = "The kad program (default: beside ka-lab, or in PATH)" };
+        var command = new Command("up", "Make a lab: network, BMCs, disks, site configuration; every node is off") { count, firmware, memory, disk, serve, minimal, kad };
+        command.SetAction(async (parsed, cancel) =>
+        {
+            var bytes = 0L;
+            if (parsed.GetValue(count) is < 1 or > Machine.MostMachines)
+                throw new LabException($"N is {parsed.GetValue(count)}; expected 1 to {Machine.MostMachines}.", 2);
+            if (parsed.GetValue(memory) is < 256 or > 65536)
+                throw new LabException($"--memory is {parsed.GetValue(memory)}; expected 256 to 65536 (MiB).", 2);
+            if (!Spelling.TrySize(parsed.GetValue(disk)!, out bytes) || bytes < 1 << 20)
+                throw new LabException($"--disk is '{parsed.GetValue(disk)}'; expected a size such as 3G or 512M.", 2);
+            NeedRoot();
+            var report = await new Lab(Places(parsed)).Up(new UpRequest(
+                parsed.GetValue(count), parsed.GetValue(firmware)!, parsed.GetValue(memory), bytes,
+                parsed.GetValue(serve), parsed.GetValue(minimal), parsed.GetValue(kad)), cancel);
+            Show(report);
+            return 0;
+        });
+        return command;
+    }
+
+    private static Command Down()
+    {
+        var purge = new Option<bool>("--purge") { Description = "Delete disks, logs and configuration as well" };
+        var command = new Command("down", "End every process of the lab and remove its network; works on what a crash has left, too") { purge };
+        command.SetAction(async (parsed, cancel) =>
+        {
+            NeedRoot();
+            await new Lab(Places(parsed)).Down(parsed.GetValue(purge), cancel);
+            return 0;
+        });
+        return command;
+    }
+
+    private static Command Status()
+    {
+        var output = new Option<string>("-o", "--output") { Description = "text or json", DefaultValueFactory = _ => "text" };
+        output.AcceptOnlyFromAmong("text", "json");
+        var command = new Command("status", "Show the lab and its nodes") { output };
+        command.SetAction(async (parsed, cancel) =>
+        {
+            var report = await new Lab(Places(parsed)).Report(cancel);
+            if (parsed.GetValue(output) == "json")
+                Console.WriteLine(JsonSerializer.Serialize(report, LabJson.Default.LabReport));
+            else
+                Show(report);
+            return 0;
+        });
+        return command;
+    }
+
+    private static void Show(LabReport report)
+    {
+        Console.WriteLine($"lab {report.Name}: network {report.Network ?? "none"}, {report.Accelerator}, kad {report.Kad}, state {report.State}");
+        Console.WriteLine($"site {report.Site}");
+        Console.WriteLine($"{"NODE",-9}{"POWER",-7}{"FIRMWARE",-10}{"ADDRESS",-14}{"MAC",-19}{"BMC",-13}BROKEN");
+        foreach (var node in report.Nodes)
+        {
+            var bmc = node.BmcAlive ? node.Bmc : "ended";
+            Console.WriteLine($"{node.Node,-9}{node.Power,-7}{node.Firmware,-10}{node.Address,-14}{node.Mac,-19}{bmc,-13}{string.Join(',', node.Broken)}".TrimEnd());
+        }
+    }
+
+    private static void NeedRoot()
+    {
+        if (EffectiveUser() != 0)
+            throw new LabException("A lab makes network namespaces and taps, which needs root.", 77);
+    }
+
+    [LibraryImport("libc", EntryPoint = "geteuid")]
+    private static partial uint EffectiveUser();
+}

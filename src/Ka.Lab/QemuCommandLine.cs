@@ -1,0 +1,68 @@
+namespace Ka.Lab;
+
+/// <summary>What differs from one power-on of a machine to the next.</summary>
+public sealed record StartConditions(bool DiskFirst = false, bool Hung = false, bool SmallDisk = false, bool Slow = false);
+
+/// <summary>The argument list of one machine's QEMU. Pure; each choice was measured under TCG.</summary>
+public static class QemuCommandLine
+{
+    public const string Program = "qemu-system-x86_64";
+    public const string UefiCode = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+    public const string UefiVariables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+    /// <summary>Bytes per second of a slow disk.</summary>
+    public const long SlowDiskRate = 2_000_000;
+
+    public static IReadOnlyList<string> Build(LabPlaces places, LabFacts facts, Machine machine, StartConditions conditions)
+    {
+        var disk = conditions.SmallDisk ? places.SmallDisk(machine) : places.Disk(machine);
+        List<string> arguments =
+        [
+            "-name", $"{facts.Name}-{machine.Name}",
+            "-nodefaults", "-no-user-config", "-display", "none",
+            "-machine", "pc,graphics=off",
+            "-accel", facts.Accelerator == "kvm" ? "kvm" : "tcg,thread=multi,tb-size=64",
+            "-cpu", facts.Accelerator == "kvm" ? "host" : "max",
+            "-smp", "1", "-m", $"{facts.MemoryMiB}",
+            "-chardev", $"socket,id=serial0,path={places.SerialSocket(machine)},server=on,wait=off,logfile={places.SerialLog(machine)},logappend=on",
+            "-serial", "chardev:serial0",
+            "-qmp", $"unix:{places.QmpSocket(machine)},server=on,wait=off",
+            "-netdev", $"tap,id=net0,ifname={machine.Tap},script=no,downscript=no",
+            "-device", $"virtio-net-pci,id=nic0,netdev=net0,mac={machine.Mac},bootindex={(conditions.DiskFirst ? 2 : 1)}",
+            "-drive", $"file={disk},format=raw,if=none,id=disk0,cache=unsafe,discard=unmap" + Throttle(conditions),
+            "-device", $"virtio-blk-pci,drive=disk0,serial={machine.Name},bootindex={(conditions.DiskFirst ? 1 : 2)}",
+            // without a source of randomness sshd waits for entropy
+            "-object", "rng-builtin,id=rng0", "-device", "virtio-rng-pci,rng=rng0",
+            "-pidfile", places.QemuPid(machine),
+            "-daemonize",
+        ];
+        if (conditions.Hung)
+            arguments.Add("-S");
+        if (machine.Firmware == Firmware.Uefi)
+            arguments.AddRange(Uefi(places, machine));
+        return arguments;
+    }
+
+    private static string Throttle(StartConditions conditions) =>
+        conditions.Slow ? $",throttling.bps-write={SlowDiskRate}" : "";
+
+    /// <summary>Firmware in flash with the machine's own variables, and no PXE over IPv6, which nobody answers.</summary>
+    private static string[] Uefi(LabPlaces places, Machine machine) =>
+    [
+        "-drive", $"if=pflash,format=raw,unit=0,readonly=on,file={UefiCode}",
+        "-drive", $"if=pflash,format=raw,unit=1,file={places.UefiVariables(machine)}",
+        "-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n",
+    ];
+
+    /// <summary>
+    /// Boots a bare kernel with a rootless command line: it panics for want of a root, and -no-reboot turns that into the end
+    /// of QEMU. Running firmware alone proves nothing: there are hosts whose KVM does that and hangs in a kernel.
+    /// </summary>
+    public static IReadOnlyList<string> Probe(string accelerator, string kernel) =>
+    [
+        "-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc,graphics=off", "-accel", accelerator, "-cpu", "max",
+        "-m", "256", "-serial", "stdio", "-no-reboot", "-kernel", kernel, "-append", "console=ttyS0,115200 panic=-1",
+    ];
+
+    public const string ProbeAnswer = "Kernel panic";
+}

@@ -1,0 +1,95 @@
+using System.Collections.Immutable;
+using System.Text.Json.Serialization;
+using Ka.Core.Disks;
+using Ka.Core.Environments;
+
+namespace Ka.Protocol.Agents;
+
+/// <summary>A typed order to an agent. Each is idempotent: carried out twice it leaves the node as once.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "do")]
+[JsonDerivedType(typeof(PartitionDisk), "partition")]
+[JsonDerivedType(typeof(FormatPartitions), "format")]
+[JsonDerivedType(typeof(MountTarget), "mount")]
+[JsonDerivedType(typeof(ReceiveImage), "receive")]
+[JsonDerivedType(typeof(RunScript), "script")]
+[JsonDerivedType(typeof(SetIdentity), "identity")]
+[JsonDerivedType(typeof(InstallKeys), "keys")]
+[JsonDerivedType(typeof(InstallBootloader), "bootloader")]
+[JsonDerivedType(typeof(SyncTarget), "sync")]
+[JsonDerivedType(typeof(KexecTarget), "kexec")]
+[JsonDerivedType(typeof(RebootNode), "reboot")]
+public abstract record AgentOrder;
+
+/// <summary>Chooses the disk, wipes old signatures and writes the partition table with sfdisk, or runs the site's script instead.</summary>
+/// <param name="Script">When given, this script partitions in place of sfdisk.</param>
+/// <remarks>Result values: <c>device</c> (<c>/dev/vda</c>), <c>bytes</c>, <c>partition.NAME</c> (<c>/dev/vda3</c>).</remarks>
+public sealed record PartitionDisk(DiskSelector Select, DiskLayout Layout, ScriptSpec? Script) : AgentOrder;
+
+/// <summary>Makes the file systems of the layout on the disk that was partitioned.</summary>
+/// <param name="OnlyDeploy">Only the deploy partition (a fresh start for a second broadcast).</param>
+public sealed record FormatPartitions(DiskSelector Select, DiskLayout Layout, FileSystemKind DeployFileSystem, bool OnlyDeploy) : AgentOrder;
+
+/// <summary>Mounts the deploy partition on the target directory, and the ESP and others below it.</summary>
+public sealed record MountTarget(DiskSelector Select, DiskLayout Layout, FileSystemKind DeployFileSystem) : AgentOrder;
+
+/// <summary>Joins a chain: takes the image from a predecessor, gives it to whoever asks, verifies every chunk, unpacks it on the target.</summary>
+/// <param name="Key">Hex secret of this broadcast; a peer that does not know it gets nothing.</param>
+/// <param name="ChunkBytes">Size of every chunk but the last.</param>
+/// <param name="ChunkHashes">SHA-256 (hex) of each chunk, in order. They come over the control channel only.</param>
+/// <param name="Upstreams">Where to ask, in order of preference: the predecessor, then others, the server last.</param>
+/// <param name="Successors">How many direct successors the plan gives this node (0 for the tail).</param>
+public sealed record ReceiveImage(
+    string Key,
+    string ImageSha256,
+    long Bytes,
+    int ChunkBytes,
+    ImmutableArray<string> ChunkHashes,
+    ImageKind Kind,
+    ImageCompression Compression,
+    ImmutableArray<PeerAddress> Upstreams,
+    int Successors) : AgentOrder;
+
+public sealed record PeerAddress(string Host, int Port);
+
+/// <summary>A script with its variables.</summary>
+/// <param name="Name">For messages.</param>
+/// <param name="ArchiveSha256">An archive that is fetched and unpacked first, or null.</param>
+/// <param name="ArchiveCompression">Its compression.</param>
+/// <param name="FileSha256">The script itself when it is not in the archive, or null.</param>
+/// <param name="Command">Program name inside the archive (or empty for <paramref name="FileSha256"/>), then its arguments.</param>
+/// <param name="Variables">The <c>KADEPLOY_*</c> variables that the server knows; the agent adds those of the disk.</param>
+public sealed record ScriptSpec(
+    string Name,
+    string? ArchiveSha256,
+    ImageCompression ArchiveCompression,
+    string? FileSha256,
+    ImmutableArray<string> Command,
+    ImmutableDictionary<string, string> Variables,
+    int TimeoutSeconds);
+
+/// <summary>Runs a script in the minimal environment, the target mounted, with a deadline and an output cap.</summary>
+public sealed record RunScript(ScriptSpec Script) : AgentOrder;
+
+/// <summary>Gives the unpacked system its own identity: hostname, hosts, fstab by UUID, empty machine-id, fresh ssh host keys.</summary>
+/// <remarks>Result value: <c>hostKey</c>, the public ed25519 host key (<c>ssh-ed25519 AAAA…</c>) by which the deployed system is recognised.</remarks>
+public sealed record SetIdentity(string HostName, DiskSelector Select, DiskLayout Layout, FileSystemKind DeployFileSystem) : AgentOrder;
+
+/// <summary>Adds lines to root's authorized_keys, in the target and in the running minimal environment.</summary>
+public sealed record InstallKeys(ImmutableArray<string> AuthorizedKeys) : AgentOrder;
+
+/// <summary>Installs GRUB of the unpacked system for the firmware the node booted with, and writes its configuration.</summary>
+public sealed record InstallBootloader(BootTarget Boot, DiskSelector Select, DiskLayout Layout) : AgentOrder;
+
+/// <param name="Kernel">Path inside the image, as the description names it.</param>
+/// <param name="Params">Kernel parameters without <c>root=</c>; the agent adds <c>root=UUID=…</c>.</param>
+public sealed record BootTarget(string Kernel, string? Initrd, ImmutableArray<string> Params);
+
+/// <summary>Flushes the target (syncfs and fsync, checked), unmounts it, and checks that nothing is left mounted.</summary>
+/// <param name="Unmount">False leaves it mounted, read-only.</param>
+public sealed record SyncTarget(bool Unmount) : AgentOrder;
+
+/// <summary>Loads kernel and initrd of the target for kexec, syncs, unmounts, answers, and then jumps.</summary>
+public sealed record KexecTarget(BootTarget Boot, DiskSelector Select, DiskLayout Layout, FileSystemKind DeployFileSystem) : AgentOrder;
+
+/// <summary>Syncs, unmounts, answers, and then reboots through the firmware.</summary>
+public sealed record RebootNode : AgentOrder;

@@ -1,0 +1,134 @@
+using System.Collections.Immutable;
+
+namespace Ka.Protocol.Rest;
+
+/// <summary>Asks for a deployment.</summary>
+/// <param name="Environment"><c>name</c> or <c>name:version</c>.</param>
+/// <param name="Nodes">Node set in ClusterShell's syntax.</param>
+/// <param name="AuthorizedKeys">Public ssh keys for root, one a line.</param>
+/// <param name="DryRun">Answer with the plan and change nothing.</param>
+public sealed record DeployBody(string Environment, string Nodes, ImmutableArray<string> AuthorizedKeys, bool DryRun);
+
+/// <summary>What a deployment would do.</summary>
+public sealed record PlanReply(string Environment, string Sha256, long Bytes, long UnpackedBytes, string Nodes, int Count, ImmutableArray<PlannedMacroStep> Steps, ImmutableArray<string> Erases);
+
+public sealed record PlannedMacroStep(string Name, ImmutableArray<PlannedStrategy> Strategies);
+
+public sealed record PlannedStrategy(string Name, int Retries, ImmutableArray<PlannedStep> Steps);
+
+public sealed record PlannedStep(string Name, double TimeoutSeconds);
+
+/// <summary>An operation as it stands.</summary>
+/// <param name="State"><c>running</c>, <c>done</c>, <c>partial</c>, <c>failed</c>, <c>cancelled</c>.</param>
+/// <param name="Nodes">Folded node set.</param>
+/// <param name="LastEvent">Number of the newest event; a watcher resumes after it.</param>
+public sealed record OperationReply(
+    string Id,
+    string Kind,
+    string Owner,
+    string State,
+    string Environment,
+    string Nodes,
+    int Count,
+    string Ok,
+    string Failed,
+    DateTimeOffset CreatedAt,
+    DateTimeOffset? EndedAt,
+    long LastEvent,
+    ImmutableArray<NodeProgress> PerNode,
+    ImmutableArray<FailureReply> Failures);
+
+/// <summary>Where one node is.</summary>
+/// <param name="State"><c>queued</c>, <c>running</c>, <c>waiting</c>, <c>ok</c>, <c>failed</c>.</param>
+/// <param name="Macro">1, 2, 3; 0 before the start.</param>
+/// <param name="Step">Micro step.</param>
+/// <param name="Done">Bytes done of a transfer, when there is one.</param>
+public sealed record NodeProgress(string Node, string State, int Macro, string? MacroName, string? Strategy, string? Step, int Try, string? Fault, string? Phase, long Done, long? Total, double BytesPerSecond);
+
+/// <summary>Nodes that failed alike, with all that helps.</summary>
+public sealed record FailureReply(string Nodes, int Count, string Macro, string Step, int Tries, string Code, string Message, string? Evidence, string Meaning, string Next);
+
+/// <summary>One event of an operation: what happened and what follows.</summary>
+/// <param name="Seq">Grows by one; the id of the event stream.</param>
+/// <param name="Kind"><c>started</c>, <c>step_ok</c>, <c>step_failed</c>, <c>gathered</c>, <c>cancelled</c>, <c>ended</c>.</param>
+/// <param name="Follows">What each part does next.</param>
+public sealed record OperationEvent(
+    long Seq,
+    DateTimeOffset At,
+    string Kind,
+    string Nodes,
+    int Count,
+    string? Macro,
+    string? Strategy,
+    string? Step,
+    int Try,
+    ImmutableArray<EventFault> Faults,
+    ImmutableArray<EventFollow> Follows,
+    string State);
+
+public sealed record EventFault(string Nodes, string Code, string Message, string? Evidence);
+
+/// <param name="What"><c>run</c>, <c>wait</c>, <c>retry</c>, <c>fallback</c>, <c>ok</c>, <c>failed</c>.</param>
+public sealed record EventFollow(string What, string Nodes, int Count, string? Macro, string? Strategy, string? Step, int Try);
+
+/// <summary>A line of a node's log within an operation.</summary>
+public sealed record LogLine(DateTimeOffset At, string Node, string Step, string Text);
+
+public sealed record EnvironmentReply(
+    string Name,
+    int Version,
+    string Owner,
+    string Description,
+    string Visibility,
+    string Arch,
+    string Os,
+    string Sha256,
+    long Bytes,
+    long UnpackedBytes,
+    string Kind,
+    string Compression,
+    string FileSystem,
+    string Kernel,
+    string? Initrd,
+    ImmutableArray<string> Params,
+    ImmutableArray<string> PostInstalls,
+    DateTimeOffset RegisteredAt);
+
+/// <summary>Registers what a description says. Files named in it are referred to by digest; the client has sent them before.</summary>
+/// <param name="File">Name for error messages.</param>
+/// <param name="Text">The YAML text.</param>
+/// <param name="Files">Path as written in the description → SHA-256 of its bytes.</param>
+public sealed record ApplyBody(string File, string Text, ImmutableDictionary<string, string> Files);
+
+/// <summary>What came of it.</summary>
+/// <param name="Change"><c>created</c> or <c>unchanged</c>.</param>
+public sealed record ApplyReply(string Change, EnvironmentReply Environment);
+
+/// <summary>The files that a description names, before anything is sent.</summary>
+public sealed record DescriptionFiles(string Name, int Version, ImmutableArray<string> Paths);
+
+public sealed record NodeReply(
+    string Name,
+    string Cluster,
+    string Mac,
+    string Address,
+    string Firmware,
+    string? Rack,
+    string Power,
+    string State,
+    string? Environment,
+    string? Operation,
+    string? Fault,
+    bool AgentConnected,
+    DateTimeOffset? ChangedAt,
+    System.Text.Json.JsonElement? Inventory);
+
+public sealed record VersionReply(string Name, string Version, string Api);
+
+/// <summary>RFC 9457 problem document with Ka's members.</summary>
+/// <param name="Code">A code of <c>ka explain</c>.</param>
+/// <param name="Errors">Every independent error at once.</param>
+public sealed record Problem(string? Type, string? Title, int Status, string? Detail, string Code, string? Next, string? Evidence, ImmutableArray<ProblemError>? Errors);
+
+/// <param name="Pointer">JSON pointer or file:line:column.</param>
+public sealed record ProblemError(string? Pointer, string Message, string? Offending, string? Expected, string? Text);

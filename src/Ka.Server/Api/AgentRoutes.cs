@@ -1,0 +1,43 @@
+using Ka.Engine.Workflows;
+using Ka.Protocol.Agents;
+using Ka.Server.Agents;
+using Ka.Server.Environments;
+using Ka.Store;
+
+namespace Ka.Server.Api;
+
+/// <summary>What agents reach: their WebSocket, and the files of their own workflow.</summary>
+public static class AgentRoutes
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet(AgentProtocol.Path, ConnectAsync).Needs(Audience.Agents, "agent").ExcludeFromDescription();
+        routes.MapGet(AgentProtocol.FilesPath + "{sha256}", GetFile).Needs(Audience.Agents, "agent").ExcludeFromDescription();
+    }
+
+    static async Task ConnectAsync(HttpContext context, AgentHub hub, IHostApplicationLifetime lifetime)
+    {
+        if (!context.WebSockets.IsWebSocketRequest)
+        {
+            context.Response.StatusCode = StatusCodes.Status400BadRequest;
+            return;
+        }
+        using var socket = await context.WebSockets.AcceptWebSocketAsync();
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, lifetime.ApplicationStopping);
+        await hub.ServeAsync(socket, context.Connection.RemoteIpAddress?.ToString() ?? "?", either.Token);
+    }
+
+    static IResult GetFile(string sha256, HttpRequest request, AgentHub hub, WorkflowTable workflows, FileStore files)
+    {
+        if (Access.Bearer(request) is not { } session || hub.WorkflowOf(session) is not { } id || workflows.Find(id) is not { } stored)
+            return Results.Unauthorized();
+        return FileStore.IsDigest(sha256) && Allowed(stored.Workflow).Contains(sha256) && files.Has(sha256)
+            ? Results.File(files.PathOf(sha256), "application/octet-stream")
+            : Results.NotFound();
+    }
+
+    static IEnumerable<string> Allowed(Workflow workflow) =>
+        Registrar.FilesOf(workflow.Environment)
+            .Concat(workflow.Cluster.PostInstalls.SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>())
+            .Concat(workflow.Cluster.Nodes.Select(n => n.PartitionScript).OfType<string>());
+}

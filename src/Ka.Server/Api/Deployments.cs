@@ -1,0 +1,162 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Ka.Core.Clusters;
+using Ka.Core.Disks;
+using Ka.Core.Documents;
+using Ka.Core.Environments;
+using Ka.Core.Faults;
+using Ka.Core.NodeSets;
+using Ka.Engine.Planning;
+using Ka.Engine.Workflows;
+using Ka.Protocol.Agents;
+using Ka.Protocol.Rest;
+using Ka.Server.Hosting;
+using Ka.Server.Workflows;
+using Ka.Store;
+
+namespace Ka.Server.Api;
+
+/// <summary><c>POST /api/v1/deployments</c>: the request, its rules, and the reply.</summary>
+public static partial class Deployments
+{
+    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/deployments", PostAsync)
+        .Needs(Audience.Users, "deploy")
+        .Accepts<DeployBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).Produces<PlanReply>();
+
+    static async Task<IResult> PostAsync(
+        HttpRequest request, Site site, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, WorkflowHost host, TimeProvider clock, CancellationToken cancel)
+    {
+        var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.DeployBody, cancel);
+        if (body is null)
+            return refusal!;
+        var faults = new List<Fault>();
+        var environment = FindEnvironment(catalogue, body.Environment, faults);
+        var (cluster, set) = FindNodes(site, body.Nodes, faults);
+        CheckKeys(body.AuthorizedKeys, faults);
+        if (faults.Count > 0)
+            return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
+        var asked = new DeployRequest(environment!, cluster!, cluster!.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults));
+        var outcome = Planner.Plan(asked);
+        faults.AddRange(outcome.Faults);
+        if (faults.Count > 0)
+            return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
+        if (body.DryRun)
+            return Results.Json(Reply(asked, outcome.Plan!, set!), RestJson.Default.PlanReply);
+        if (site.MinimalFault() is { } missing)
+            return Problems.Of(Problems.StatusOf(missing.Code), missing);
+        var workflow = new Workflow(
+            "D-" + NewId(), WorkflowKind.Deploy, "root", environment!, cluster,
+            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow());
+        var (fence, busy) = await Task.Run(() => workflows.Accept(workflow), cancel);
+        if (!busy.IsEmpty)
+            return Problems.Of(StatusCodes.Status409Conflict, Busy(busy));
+        host.Start(workflow, fence);
+        return Results.Json(
+            Operations.Reply(new StoredWorkflow(workflow, WorkflowState.Running, fence, null), new OperationFold(workflow), _ => null, detailed: false),
+            RestJson.Default.OperationReply, statusCode: StatusCodes.Status201Created);
+    }
+
+    static Fault Busy(ImmutableArray<BusyNode> busy) => Fault.Of(
+        FaultCodes.NodesBusy,
+        string.Join("; ", busy.GroupBy(b => b.Workflow).Select(g => $"{NodeSet.FromNames(g.Select(b => NodeName.Parse(b.Node)))} held by {g.Key}")));
+
+    static OsEnvironment? FindEnvironment(EnvironmentCatalogue catalogue, string text, List<Fault> faults)
+    {
+        var parts = text.Split(':', 2);
+        int? version = null;
+        if (parts.Length == 2)
+        {
+            if (!int.TryParse(parts[1], out var number))
+            {
+                faults.Add(Fault.Of(FaultCodes.EnvironmentUnknown, $"'{DocumentError.Cut(text)}' is no environment: NAME or NAME:VERSION is expected"));
+                return null;
+            }
+            version = number;
+        }
+        var found = catalogue.Find(parts[0], version);
+        if (found is null)
+        {
+            var near = Suggestion.Nearest(parts[0], catalogue.All().Select(e => e.Name).Distinct());
+            faults.Add(Fault.Of(
+                FaultCodes.EnvironmentUnknown,
+                $"there is no environment '{DocumentError.Cut(text)}'" + (near is null || near == parts[0] ? "" : $"; did you mean '{near}'?")));
+        }
+        return found;
+    }
+
+    /// <summary>The nodes' cluster, with only these nodes, racks together.</summary>
+    static (Cluster?, NodeSet?) FindNodes(Site site, string text, List<Fault> faults)
+    {
+        if (!NodeSet.TryParse(text, site.NodeSets, out var set, out var error))
+        {
+            faults.Add(Fault.Of(
+                error.Code == "nodeset.too_many" ? FaultCodes.NodesTooMany : FaultCodes.NodesInvalid,
+                $"node set: {error.Message} at character {error.Position + 1}: '{error.Offending}'" + (error.Expected is null ? "" : $", expected {error.Expected}")));
+            return (null, null);
+        }
+        if (set.IsEmpty)
+            faults.Add(Fault.Of(FaultCodes.NodesEmpty, $"the node set '{DocumentError.Cut(text)}' is empty"));
+        if (!set.IsSubsetOf(site.AllNodes))
+            faults.Add(Fault.Of(FaultCodes.NodesUnknown, $"no cluster of this server has {DocumentError.Cut((set - site.AllNodes).ToString())}", $"known: {DocumentError.Cut(site.AllNodes.ToString())}"));
+        if (faults.Any(f => f.Code == FaultCodes.NodesEmpty || f.Code == FaultCodes.NodesUnknown))
+            return (null, null);
+        var names = set.Select(n => n.Value).ToHashSet(StringComparer.Ordinal);
+        var clusters = site.Configuration.Clusters.Where(c => c.Nodes.Any(n => names.Contains(n.Name))).ToArray();
+        if (clusters.Length > 1)
+        {
+            faults.Add(Fault.Of(FaultCodes.NodesMixedClusters, $"the nodes belong to {string.Join(" and ", clusters.Select(c => c.Name))}"));
+            return (null, null);
+        }
+        var place = set.Select((n, i) => (n.Value, i)).ToDictionary(p => p.Value, p => p.i);
+        var chosen = clusters[0].Nodes.Where(n => names.Contains(n.Name)).OrderBy(n => n.Rack ?? "", StringComparer.Ordinal).ThenBy(n => place[n.Name]);
+        return (clusters[0] with { Nodes = [.. chosen] }, set);
+    }
+
+    static void CheckKeys(ImmutableArray<string> keys, List<Fault> faults)
+    {
+        if (keys.IsDefaultOrEmpty)
+            return;
+        if (keys.Length > 1000)
+            faults.Add(Fault.Of(FaultCodes.RequestInvalid, "more than 1000 ssh keys"));
+        for (var i = 0; i < keys.Length; i++)
+            if (keys[i].Length > 16_384 || keys[i].Any(char.IsControl) || !PublicKey().IsMatch(keys[i]))
+                faults.Add(Fault.Of(FaultCodes.RequestInvalid, $"line {i + 1} of the keys is no public ssh key: '{DocumentError.Cut(keys[i])}'"));
+    }
+
+    /// <summary>Smallest of the target disks that have been seen; null when none has.</summary>
+    static long? SmallestDisk(Cluster cluster, NodeTable nodes, List<Fault> faults)
+    {
+        long? smallest = null;
+        var inventories = nodes.Inventories();
+        foreach (var node in cluster.Nodes)
+        {
+            if (!inventories.TryGetValue(node.Name, out var document) || JsonSerializer.Deserialize(document, AgentJson.Default.NodeInventory) is not { } inventory)
+                continue;
+            var seen = inventory.Disks.Select(d => new DiskFacts(d.Name, d.Path, d.Bus, d.Bytes, d.Model, d.Serial));
+            if (DiskSelection.TryChoose(node.Disk, seen, out var disk, out _))
+                smallest = Math.Min(smallest ?? long.MaxValue, disk.Bytes);
+        }
+        return smallest;
+    }
+
+    static PlanReply Reply(DeployRequest asked, Engine.Automata.Plan plan, NodeSet set) => new(
+        $"{asked.Environment.Name}:{asked.Environment.Version}", asked.Environment.Image.Sha256, asked.Environment.Image.Bytes, asked.Environment.Image.UnpackedBytes,
+        set.ToString(), set.Count,
+        [.. plan.MacroSteps.Select(m => new PlannedMacroStep(m.Name, [.. m.Strategies.Select(s => new PlannedStrategy(
+            s.Name, s.Retries, [.. s.Steps.Select(x => new PlannedStep(x.Name, x.TurnTimeout.TotalSeconds))]))]))],
+        [.. asked.Nodes.GroupBy(n => (n.Disk, n.Layout)).Select(g => Erases(g.Key.Disk, g.Key.Layout, NodeSet.FromNames(g.Select(n => NodeName.Parse(n.Name)))))]);
+
+    static string Erases(DiskSelector disk, DiskLayout layout, NodeSet nodes)
+    {
+        var where = disk.Path ?? $"the first disk{(disk.Bus is null ? "" : " on " + disk.Bus)}{(disk.MinBytes is null ? "" : $" of at least {disk.MinBytes >> 20} MiB")}";
+        return $"{nodes}: {where}, whole: {layout.Table.ToString().ToLowerInvariant()} with {string.Join(", ", layout.Partitions.Select(p => p.Name))}";
+    }
+
+    /// <summary>Six characters of Crockford's base 32 without the ones that are misread: enough for a site, short to type.</summary>
+    static string NewId() => RandomNumberGenerator.GetString("23456789ABCDEFGHJKMNPQRSTVWXYZ", 6);
+
+    [GeneratedRegex(@"^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp(256|384|521)|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]+={0,3}( .*)?$")]
+    private static partial Regex PublicKey();
+}

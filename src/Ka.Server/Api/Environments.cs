@@ -1,0 +1,101 @@
+using System.Collections.Immutable;
+using Ka.Core.Documents;
+using Ka.Core.Environments;
+using Ka.Core.Faults;
+using Ka.Protocol.Rest;
+using Ka.Server.Environments;
+using Ka.Server.Workflows;
+using Ka.Store;
+
+namespace Ka.Server.Api;
+
+/// <summary><c>/api/v1/environments</c> and the files they are made of.</summary>
+public static class Environments
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        var group = routes.MapGroup("/api/v1/environments");
+        group.MapGet("", List).Needs(Audience.Users, "view").Produces<ImmutableArray<EnvironmentReply>>();
+        group.MapGet("{name}", Show).Needs(Audience.Users, "view").Produces<EnvironmentReply>();
+        group.MapPost("files", FilesAsync).Needs(Audience.Users, "environments").Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
+        group.MapPost("", ApplyAsync).Needs(Audience.Users, "environments").Accepts<ApplyBody>("application/json").Produces<ApplyReply>();
+        group.MapDelete("{name}/{version:int}", Remove).Needs(Audience.Users, "environments").Produces(StatusCodes.Status204NoContent);
+        routes.MapMethods("/api/v1/files/{sha256}", ["HEAD"], Head).Needs(Audience.Users, "environments");
+        routes.MapPut("/api/v1/files/{sha256}", PutAsync).Needs(Audience.Users, "environments").Produces(StatusCodes.Status204NoContent);
+    }
+
+    static IResult List(EnvironmentCatalogue catalogue) => Results.Json(catalogue.All().Select(Reply).ToImmutableArray(), RestJson.Default.ImmutableArrayEnvironmentReply);
+
+    static IResult Show(string name, int? version, EnvironmentCatalogue catalogue) => catalogue.Find(name, version) is { } found
+        ? Results.Json(Reply(found), RestJson.Default.EnvironmentReply)
+        : Unknown(name);
+
+    /// <summary>Which files the description names; the client then sends those that the store lacks.</summary>
+    static async Task<IResult> FilesAsync(HttpRequest request, CancellationToken cancel)
+    {
+        var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.ApplyBody, cancel);
+        if (body is null)
+            return refusal!;
+        var (description, errors) = DescriptionReader.Read(body.File, body.Text);
+        return description is null
+            ? Invalid(body, errors)
+            : Results.Json(new DescriptionFiles(description.Name, description.Version, [.. description.Files.Select(f => f.Path).Distinct()]), RestJson.Default.DescriptionFiles);
+    }
+
+    static IResult Head(string sha256, FileStore files) =>
+        FileStore.IsDigest(sha256) && files.Has(sha256) ? Results.NoContent() : Results.NotFound();
+
+    static async Task<IResult> PutAsync(string sha256, HttpRequest request, FileStore files, CancellationToken cancel)
+    {
+        if (!FileStore.IsDigest(sha256))
+            return Problems.Of(StatusCodes.Status400BadRequest, Fault.Of(FaultCodes.RequestInvalid, "a file is named by its SHA-256 in lower-case hex"));
+        return await files.PutAsync(sha256, request.Body, cancel) is { } fault ? Problems.Of(Problems.StatusOf(fault.Code), fault) : Results.NoContent();
+    }
+
+    static async Task<IResult> ApplyAsync(HttpRequest request, EnvironmentCatalogue catalogue, FileStore files, TimeProvider clock, CancellationToken cancel)
+    {
+        var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.ApplyBody, cancel);
+        if (body is null)
+            return refusal!;
+        var (description, errors) = DescriptionReader.Read(body.File, body.Text);
+        if (description is null)
+            return Invalid(body, errors);
+        var (environment, refused) = await Task.Run(() => Registrar.Register(description, body.Files, files, clock.GetUtcNow(), cancel), cancel);
+        if (environment is null)
+            return refused!.At is { } at
+                ? Problems.Of(
+                    Problems.StatusOf(refused.Fault.Code), refused.Fault,
+                    [new ProblemError(at.ToString(), refused.Fault.Message, null, null, new DocumentError(refused.Fault.Code.Text, at, refused.Fault.Message).Render(body.Text))])
+                : Problems.Of(Problems.StatusOf(refused.Fault.Code), refused.Fault);
+        if (catalogue.Find(environment.Name, environment.Version) is { } existing)
+            return Registrar.SameContent(existing, environment)
+                ? Results.Json(new ApplyReply("unchanged", Reply(existing)), RestJson.Default.ApplyReply)
+                : Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.EnvironmentExists, $"{environment.Name}:{environment.Version} exists with another content"));
+        catalogue.Add(environment);
+        return Results.Json(new ApplyReply("created", Reply(environment)), RestJson.Default.ApplyReply, statusCode: StatusCodes.Status201Created);
+    }
+
+    static IResult Remove(string name, int version, EnvironmentCatalogue catalogue, WorkflowTable workflows, FileStore files)
+    {
+        if (catalogue.Find(name, version) is not { } environment)
+            return Unknown($"{name}:{version}");
+        if (workflows.Running().FirstOrDefault(w => w.Workflow.Environment.Name == name && w.Workflow.Environment.Version == version) is { } user)
+            return Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.EnvironmentInUse, $"{name}:{version} is being deployed by {user.Workflow.Id}"));
+        catalogue.Remove(name, version);
+        var used = catalogue.All().SelectMany(Registrar.FilesOf).ToHashSet(StringComparer.Ordinal);
+        foreach (var file in Registrar.FilesOf(environment).Where(f => !used.Contains(f)))
+            files.Remove(file);
+        return Results.NoContent();
+    }
+
+    static IResult Invalid(ApplyBody body, ImmutableArray<DocumentError> errors) =>
+        Problems.Of(StatusCodes.Status422UnprocessableEntity, FaultCodes.EnvironmentInvalid, $"{body.File} has {errors.Length} error(s)", errors, body.Text);
+
+    static IResult Unknown(string name) =>
+        Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{DocumentError.Cut(name)}'"));
+
+    static EnvironmentReply Reply(OsEnvironment e) => new(
+        e.Name, e.Version, e.Owner, e.Description, e.Visibility.ToString().ToLowerInvariant(), e.Arch, e.Os, e.Image.Sha256, e.Image.Bytes, e.Image.UnpackedBytes,
+        e.Image.Kind.ToString().ToLowerInvariant(), e.Image.Compression.ToString().ToLowerInvariant(), e.FileSystem.ToString().ToLowerInvariant(),
+        e.Boot.Kernel, e.Boot.Initrd, e.Boot.Params, [.. e.PostInstalls.Select(p => p.Name)], e.RegisteredAt);
+}

@@ -1,0 +1,55 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using Ka.Core.Clusters;
+using Ka.Core.Faults;
+using Ka.Core.NodeSets;
+using Ka.Protocol.Rest;
+using Ka.Server.Agents;
+using Ka.Server.Hosting;
+using Ka.Store;
+
+namespace Ka.Server.Api;
+
+/// <summary><c>/api/v1/nodes</c>: what the configuration says and what was seen.</summary>
+public static class Nodes
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet("/api/v1/nodes", List).Needs(Audience.Users, "view").Produces<ImmutableArray<NodeReply>>();
+        routes.MapGet("/api/v1/nodes/{name}", Show).Needs(Audience.Users, "view").Produces<NodeReply>();
+    }
+
+    static IResult List(string? nodes, Site site, NodeTable table, WorkflowTable workflows, AgentHub hub)
+    {
+        var set = site.AllNodes;
+        if (nodes is not null)
+        {
+            if (!NodeSet.TryParse(nodes, site.NodeSets, out set, out var error))
+                return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesInvalid, $"node set: {error}"));
+            if (!set.IsSubsetOf(site.AllNodes))
+                return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"no cluster of this server has {set - site.AllNodes}"));
+        }
+        return Results.Json(Replies(set, site, table, workflows, hub, withInventory: false).ToImmutableArray(), RestJson.Default.ImmutableArrayNodeReply);
+    }
+
+    static IResult Show(string name, Site site, NodeTable table, WorkflowTable workflows, AgentHub hub) =>
+        site.Find(name) is not null
+            ? Results.Json(Replies(NodeSet.FromNames(NodeName.Parse(name)), site, table, workflows, hub, withInventory: true).Single(), RestJson.Default.NodeReply)
+            : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
+
+    static IEnumerable<NodeReply> Replies(NodeSet set, Site site, NodeTable table, WorkflowTable workflows, AgentHub hub, bool withInventory)
+    {
+        var states = table.States();
+        var leases = workflows.Leases();
+        var inventories = withInventory ? table.Inventories() : ImmutableDictionary<string, string>.Empty;
+        foreach (var name in set)
+        {
+            var (cluster, node) = site.Find(name.Value)!.Value;
+            var state = states.GetValueOrDefault(node.Name);
+            yield return new NodeReply(
+                node.Name, cluster.Name, node.Mac, node.Address, node.Firmware, node.Rack, node.Power.Kind, state?.State ?? "unknown", state?.Environment,
+                leases.GetValueOrDefault(node.Name), state?.Fault?.Code.Text, hub.IsConnected(node.Name), state?.At,
+                inventories.TryGetValue(node.Name, out var document) ? JsonDocument.Parse(document).RootElement : null);
+        }
+    }
+}

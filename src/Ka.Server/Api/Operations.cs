@@ -1,0 +1,117 @@
+using System.Collections.Immutable;
+using System.Net.ServerSentEvents;
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using Ka.Core.Faults;
+using Ka.Core.Nodes;
+using Ka.Engine.Workflows;
+using Ka.Protocol.Rest;
+using Ka.Server.Workflows;
+using Ka.Store;
+
+namespace Ka.Server.Api;
+
+/// <summary><c>/api/v1/operations</c>: list, show, watch, logs, cancel.</summary>
+public static class Operations
+{
+    /// <summary>Entries read from the journal at once.</summary>
+    const int Page = 500;
+
+    static readonly TimeSpan ProgressPeriod = TimeSpan.FromMilliseconds(500);
+
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        var group = routes.MapGroup("/api/v1/operations");
+        group.MapGet("", List).Needs(Audience.Users, "view").Produces<ImmutableArray<OperationReply>>();
+        group.MapGet("{id}", Show).Needs(Audience.Users, "view").Produces<OperationReply>();
+        group.MapGet("{id}/events", Watch).Needs(Audience.Users, "view").Produces<OperationEvent>(contentType: "text/event-stream");
+        group.MapGet("{id}/logs", Logs).Needs(Audience.Users, "view").Produces<ImmutableArray<LogLine>>();
+        group.MapPost("{id}/cancel", Cancel).Needs(Audience.Users, "deploy").Produces<OperationReply>(StatusCodes.Status202Accepted);
+    }
+
+    static IResult List(WorkflowTable workflows, Journal journal, int? limit) => Results.Json(
+        workflows.Recent(Math.Clamp(limit ?? 50, 1, 1000)).Select(w => Reply(w, Folded(w.Workflow, journal), _ => null, detailed: false)).ToImmutableArray(),
+        RestJson.Default.ImmutableArrayOperationReply);
+
+    static IResult Show(string id, WorkflowTable workflows, Journal journal, WorkflowHost host) => workflows.Find(id) is { } stored
+        ? Results.Json(Reply(stored, Folded(stored.Workflow, journal), TransferOf(host, id), detailed: true), RestJson.Default.OperationReply)
+        : Unknown(id);
+
+    static IResult Logs(string id, string? node, WorkflowTable workflows, LogTable logs) => workflows.Find(id) is not null
+        ? Results.Json(
+            logs.Read(id, node, 10_000).Select(l => new LogLine(l.At, l.Node, l.Step, l.Text)).ToImmutableArray(), RestJson.Default.ImmutableArrayLogLine)
+        : Unknown(id);
+
+    static IResult Cancel(string id, WorkflowTable workflows, Journal journal, WorkflowHost host)
+    {
+        if (workflows.Find(id) is not { } stored)
+            return Unknown(id);
+        if (!host.Cancel(id, "root"))
+            return Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.OperationEnded, $"{id} is {stored.State.ToString().ToLowerInvariant()} already"));
+        return Results.Json(
+            Reply(stored, Folded(stored.Workflow, journal), _ => null, detailed: false), RestJson.Default.OperationReply, statusCode: StatusCodes.Status202Accepted);
+    }
+
+    static IResult Watch(string id, HttpRequest request, WorkflowTable workflows, Journal journal, WorkflowHost host, TimeProvider clock, CancellationToken cancel)
+    {
+        if (workflows.Find(id) is not { } stored)
+            return Unknown(id);
+        var after = long.TryParse(request.Headers["Last-Event-ID"].ToString(), out var seen) ? seen : 0;
+        return TypedResults.ServerSentEvents(EventsAsync(stored.Workflow, after, journal, host, clock, cancel));
+    }
+
+    /// <summary>Everything after <paramref name="after"/> from the journal, then what happens, to the end. Progress comes between, without an id.</summary>
+    static async IAsyncEnumerable<SseItem<string>> EventsAsync(
+        Workflow workflow, long after, Journal journal, WorkflowHost host, TimeProvider clock, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        var fold = new OperationFold(workflow);
+        while (true)
+        {
+            var live = host.Find(workflow.Id);
+            var changed = live?.Changed;
+            var page = journal.Read(workflow.Id, fold.LastSeq, Page);
+            foreach (var entry in page)
+            {
+                var happened = fold.Apply(entry);
+                if (entry.Seq > after)
+                    yield return new SseItem<string>(JsonSerializer.Serialize(happened, RestJson.Default.OperationEvent), "operation") { EventId = entry.Seq.ToString() };
+            }
+            if (fold.Automaton.Ended || (live is null && page.IsEmpty))
+                yield break;
+            if (page.Length == Page)
+                continue;
+            var transfers = fold.Nodes(TransferOf(host, workflow.Id)).Where(n => n.Phase is not null).ToImmutableArray();
+            if (!transfers.IsEmpty)
+                yield return new SseItem<string>(JsonSerializer.Serialize(transfers, RestJson.Default.ImmutableArrayNodeProgress), "progress");
+            await Task.WhenAny(changed ?? Task.CompletedTask, Task.Delay(ProgressPeriod, clock, cancel));
+            cancel.ThrowIfCancellationRequested();
+        }
+    }
+
+    static Func<string, TransferState?> TransferOf(WorkflowHost host, string id)
+    {
+        var live = host.Find(id);
+        return node => live?.Progress.Of(node);
+    }
+
+    static OperationFold Folded(Workflow workflow, Journal journal)
+    {
+        var fold = new OperationFold(workflow);
+        foreach (var entry in journal.Read(workflow.Id))
+            fold.Apply(entry);
+        return fold;
+    }
+
+    /// <param name="detailed">With every node; else counts and sets only.</param>
+    internal static OperationReply Reply(StoredWorkflow stored, OperationFold fold, Func<string, TransferState?> transferOf, bool detailed)
+    {
+        var workflow = stored.Workflow;
+        return new OperationReply(
+            workflow.Id, workflow.Kind.ToString().ToLowerInvariant(), workflow.Owner, stored.State.ToString().ToLowerInvariant(),
+            $"{workflow.Environment.Name}:{workflow.Environment.Version}", fold.Fold(NodeBits.Range(fold.Roster.Count)), fold.Roster.Count,
+            fold.Fold(fold.Automaton.Ok), fold.Fold(fold.Automaton.Ko), workflow.CreatedAt, stored.EndedAt, fold.LastSeq,
+            detailed ? [.. fold.Nodes(transferOf)] : [], detailed ? [.. fold.Failures()] : []);
+    }
+
+    static IResult Unknown(string id) => Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.OperationUnknown, $"there is no operation '{Core.Documents.DocumentError.Cut(id)}'"));
+}

@@ -1,0 +1,67 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using Ka.Core.Documents;
+using Ka.Core.Faults;
+using Ka.Protocol.Rest;
+
+namespace Ka.Server.Api;
+
+/// <summary>Problem documents (RFC 9457) from faults.</summary>
+public static class Problems
+{
+    public static IResult Of(int status, Fault fault, ImmutableArray<ProblemError> errors = default)
+    {
+        var explained = FaultCodes.Explain(fault.Code.Text);
+        var problem = new Problem(
+            "urn:ka:fault:" + fault.Code, explained?.Meaning, status, fault.Message, fault.Code.Text, explained?.Next, fault.Evidence,
+            errors.IsDefaultOrEmpty ? null : errors);
+        return Results.Text(JsonSerializer.Serialize(problem, RestJson.Default.Problem), "application/problem+json", statusCode: status);
+    }
+
+    /// <summary>Several faults at once: the first gives the code, each has its line.</summary>
+    public static IResult Of(int status, IReadOnlyList<Fault> faults) => Of(
+        status, faults[0], faults.Count == 1 ? default : [.. faults.Select(f => new ProblemError(null, f.Message, f.Evidence, null, $"{f.Code}: {f.Message}"))]);
+
+    public static IResult Of(int status, FaultCode code, string message, IEnumerable<DocumentError> errors, string source) => Of(
+        status, Fault.Of(code, message),
+        [.. errors.Select(e => new ProblemError(e.At.ToString(), e.Message, e.Offending, e.Expected, e.Render(source)))]);
+
+    /// <summary>The status that fits a fault of a request.</summary>
+    public static int StatusOf(FaultCode code) =>
+        code == FaultCodes.EnvironmentUnknown || code == FaultCodes.OperationUnknown || code == FaultCodes.NodesUnknown ? StatusCodes.Status404NotFound
+        : code == FaultCodes.NodesBusy || code == FaultCodes.EnvironmentExists || code == FaultCodes.EnvironmentInUse || code == FaultCodes.OperationEnded ? StatusCodes.Status409Conflict
+        : code == FaultCodes.MinimalMissing ? StatusCodes.Status503ServiceUnavailable
+        : StatusCodes.Status422UnprocessableEntity;
+}
+
+/// <summary>Reads request bodies: bounded, strict, and every error with its place.</summary>
+public static class Bodies
+{
+    public const int Limit = 4 * 1024 * 1024;
+
+    public static async Task<(T? Value, IResult? Refusal)> ReadAsync<T>(HttpRequest request, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type, CancellationToken cancel)
+        where T : class
+    {
+        var buffer = new MemoryStream();
+        var piece = new byte[16 * 1024];
+        int n;
+        while ((n = await request.Body.ReadAsync(piece, cancel)) > 0)
+        {
+            buffer.Write(piece, 0, n);
+            if (buffer.Length > Limit)
+                return (null, Problems.Of(StatusCodes.Status413PayloadTooLarge, Fault.Of(FaultCodes.RequestTooLarge, $"a body of more than {Limit} bytes is not read")));
+        }
+        try
+        {
+            var value = JsonSerializer.Deserialize(buffer.GetBuffer().AsSpan(0, (int)buffer.Length), type);
+            return value is null ? (null, Invalid("the body is null", null)) : (value, null);
+        }
+        catch (JsonException e)
+        {
+            return (null, Invalid(e.Message, $"{e.Path} (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1})"));
+        }
+    }
+
+    static IResult Invalid(string message, string? place) => Problems.Of(
+        StatusCodes.Status400BadRequest, Fault.Of(FaultCodes.RequestInvalid, "the body is not the JSON that is expected"), [new ProblemError(place, message, null, null, null)]);
+}

@@ -1,0 +1,147 @@
+using System.Collections.Immutable;
+using System.Net;
+using System.Text.RegularExpressions;
+using Ka.Core.Clusters;
+using Ka.Core.Disks;
+using Ka.Core.Documents;
+using Ka.Core.NodeSets;
+using Ka.Drivers.Power;
+using Ka.Yaml;
+
+namespace Ka.Server.Configuration;
+
+/// <summary>
+/// Reads one cluster file. What holds for a node is its own entry over its groups (the later over the earlier) over the
+/// cluster's defaults; mappings are merged key by key, everything else is replaced whole.
+/// </summary>
+public static partial class ClusterReader
+{
+    static readonly string[] NodeKeys = ["mac", "address", "rack", "firmware", "power", "disk", "params"];
+
+    public static void Read(YamlNode root, string text, string folder, ImmutableArray<SiteFinding>.Builder findings, ImmutableArray<Cluster>.Builder clusters)
+    {
+        var binder = new YamlBinder();
+        var file = binder.Mapping(root, "the cluster", "cluster", "nodes", "groups", "defaults", "steps", "limits", "post-installs");
+        var name = file.RequiredText("cluster");
+        binder.Mapping(file.Node("defaults"), "'defaults'", NodeKeys);
+        var groups = Groups(binder, file);
+        var nodes = ImmutableArray.CreateBuilder<ClusterNode>();
+        foreach (var entry in file.Names("nodes"))
+        {
+            if (!NodeName.TryParse(entry.Key, out var node))
+            {
+                binder.Refuse(entry.KeyAt, SiteReader.Code, $"'{DocumentError.Cut(entry.Key)}' is no node name", entry.Key, "letters, digits, '.', '-' and '_'");
+                continue;
+            }
+            var merged = file.Node("defaults");
+            foreach (var (set, layer) in groups)
+                if (set.Contains(node))
+                    merged = Merge(merged, layer);
+            merged = Merge(merged, entry.Value);
+            nodes.Add(Node(binder, node.Value, merged, folder));
+        }
+        if (nodes.Count == 0)
+            binder.Refuse(file.PlaceOf("nodes"), SiteReader.Code, $"cluster '{name}' has no nodes", null, "nodes: { NAME: { mac: …, address: … } }");
+        var limits = file.Section("limits", "reboot-window", "gather", "step-timeout");
+        var steps = file.Section("steps", "minimal-env", "install", "boot");
+        clusters.Add(new Cluster(
+            name,
+            nodes.ToImmutable(),
+            StepsReader.Read(binder, steps, "minimal-env", Cluster.DefaultMinimalEnv, "untrusted"),
+            StepsReader.Read(binder, steps, "install", Cluster.DefaultInstall, "chain"),
+            StepsReader.Read(binder, steps, "boot", Cluster.DefaultBoot, "kexec", "classical", "hard-reboot"),
+            limits.Int("reboot-window", 1, 10_000, 50),
+            limits.Duration("gather", TimeSpan.FromSeconds(30), TimeSpan.Zero, TimeSpan.FromHours(1)),
+            limits.Duration("step-timeout", TimeSpan.FromSeconds(180), TimeSpan.FromSeconds(1), TimeSpan.FromHours(2)),
+            []));
+        // Layers shared by many nodes are bound once for each of them: the same finding is told once.
+        foreach (var error in binder.Findings.DistinctBy(e => (e.Code, e.At, e.Message)))
+            findings.Add(new SiteFinding(error, text));
+    }
+
+    static List<(NodeSet Set, YamlNode Layer)> Groups(YamlBinder binder, YamlSection file)
+    {
+        var groups = new List<(NodeSet, YamlNode)>();
+        foreach (var entry in file.Names("groups"))
+        {
+            var group = binder.Mapping(entry.Value, $"group '{entry.Key}'", ["nodes", .. NodeKeys]);
+            if (group.RequiredScalar("nodes") is not { } text)
+                continue;
+            if (!NodeSet.TryParse(text.Text, out var set, out var error))
+                binder.Add(error.At(text.At));
+            else if (entry.Value is YamlMapping mapping)
+                groups.Add((set, mapping with { Entries = [.. mapping.Entries.Where(e => e.Key != "nodes")] }));
+        }
+        return groups;
+    }
+
+    /// <summary>The upper layer over the lower one.</summary>
+    static YamlNode? Merge(YamlNode? lower, YamlNode? upper)
+    {
+        if (upper is YamlScalar { IsNothing: true } or null)
+            return lower;
+        if (lower is not YamlMapping below || upper is not YamlMapping above)
+            return upper;
+        var entries = below.Entries.ToList();
+        foreach (var entry in above.Entries)
+        {
+            var at = entries.FindIndex(e => e.Key == entry.Key);
+            if (at < 0)
+                entries.Add(entry);
+            else
+                entries[at] = entry with { Value = Merge(entries[at].Value, entry.Value)! };
+        }
+        return new YamlMapping(above.At, [.. entries]);
+    }
+
+    static ClusterNode Node(YamlBinder binder, string name, YamlNode? merged, string folder)
+    {
+        var node = binder.Mapping(merged, $"node '{name}'", NodeKeys);
+        var mac = node.RequiredText("mac").ToLowerInvariant();
+        if (mac.Length > 0 && !Mac().IsMatch(mac))
+            node.Refuse("mac", SiteReader.Code, $"'{DocumentError.Cut(mac)}' is no MAC address", "six pairs of hexadecimal digits, quoted: \"52:54:00:12:34:56\"");
+        var address = node.RequiredText("address");
+        if (address.Length > 0 && (!IPAddress.TryParse(address, out var ip) || ip.AddressFamily != System.Net.Sockets.AddressFamily.InterNetwork))
+            node.Refuse("address", SiteReader.Code, $"'{DocumentError.Cut(address)}' is no IPv4 address", "an address such as 10.0.0.11");
+        var firmware = node.Text("firmware", "bios");
+        if (firmware is not ("bios" or "uefi"))
+            node.Refuse("firmware", SiteReader.Code, $"'{DocumentError.Cut(firmware)}' is no firmware", "bios or uefi");
+        var (select, layout, script) = LayoutReader.Read(binder, node, folder);
+        return new ClusterNode(
+            name, mac, address, node.OptionalText("rack"), firmware, Power(node, folder), select, layout, script,
+            [.. node.Text("params", "").Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
+    }
+
+    static PowerSettings Power(YamlSection node, string folder)
+    {
+        var power = node.Section("power", "kind", "host", "port", "user", "passwordFile", "cipher", "commands");
+        var kind = power.Text("kind", "ipmi");
+        if (PowerDrivers.Find(kind) is null)
+            power.Refuse("kind", SiteReader.Code, $"power driver '{DocumentError.Cut(kind)}' is not known", $"one of: {string.Join(", ", PowerDrivers.All.Select(d => d.Kind))}");
+        var cipher = power.Int("cipher", 0, 255, 17);
+        if (cipher is not (3 or 17))
+            power.Refuse("cipher", SiteReader.Code, $"cipher suite {cipher} is not used: 0 lets everybody in", "17 or 3");
+        if (kind == "ipmi")
+            foreach (var key in (string[])["host", "user", "passwordFile"])
+                power.RequiredText(key);
+        var commands = ImmutableDictionary.CreateBuilder<string, ImmutableArray<string>>();
+        if (power.Has("commands"))
+        {
+            var section = power.Section("commands", "status", "on", "off", "soft", "reset", "boot-network");
+            foreach (var entry in section.Entries)
+                if (section.TextList(entry.Key) is { IsEmpty: false } words)
+                    commands[entry.Key] = [Path.GetFullPath(words[0], folder), .. words.Skip(1)];
+        }
+        if (kind == "command")
+            foreach (var verb in (string[])["status", "on", "off"])
+                if (!commands.ContainsKey(verb))
+                    power.Refuse("commands", SiteReader.Code, $"the driver 'command' needs a command for '{verb}'", "commands: { on: [PROGRAM, ARGUMENT…], off: […], status: […] }");
+        var password = power.OptionalText("passwordFile");
+        return new PowerSettings(
+            kind, power.OptionalText("host"), power.Int("port", 1, 65535, 623), power.OptionalText("user"),
+            password is null ? null : Path.GetFullPath(password, folder), cipher is 3 or 17 ? cipher : 17, commands.ToImmutable());
+    }
+
+    [GeneratedRegex("^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
+    private static partial Regex Mac();
+}

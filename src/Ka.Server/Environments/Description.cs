@@ -1,0 +1,159 @@
+using System.Collections.Immutable;
+using System.Text.RegularExpressions;
+using Ka.Core.Disks;
+using Ka.Core.Documents;
+using Ka.Core.Environments;
+using Ka.Yaml;
+
+namespace Ka.Server.Environments;
+
+/// <summary>A file that a description names.</summary>
+public sealed record NamedFile(string Path, Location At);
+
+/// <param name="Command">Program and arguments, empty when the script is <c>none</c>.</param>
+public sealed record NamedPostInstall(NamedFile? Archive, ImageCompression Compression, NamedFile? Script, ImmutableArray<string> Command, TimeSpan Timeout, Location At);
+
+/// <summary>What a description says, before any file has been opened.</summary>
+/// <param name="Digest">SHA-256 in hex that the author pins, or null.</param>
+/// <param name="Kernel">Null to find it in the image.</param>
+public sealed record Description(
+    string Name,
+    int Version,
+    string Text,
+    string Author,
+    Visibility Visibility,
+    bool Destructive,
+    string Os,
+    string Arch,
+    NamedFile Image,
+    ImageKind Kind,
+    ImageCompression Compression,
+    string? Digest,
+    FileSystemKind FileSystem,
+    string? Kernel,
+    string? Initrd,
+    ImmutableArray<string> Params,
+    ImmutableArray<NamedPostInstall> PostInstalls,
+    Location BootAt,
+    Location DigestAt)
+{
+    public IEnumerable<NamedFile> Files =>
+        PostInstalls.SelectMany(p => new[] { p.Archive, p.Script }).OfType<NamedFile>().Prepend(Image);
+}
+
+/// <summary>Reads environment descriptions: Ka's own form and Kadeploy3's flat one, which it contains.</summary>
+public static partial class DescriptionReader
+{
+    public const string Code = "environment.invalid";
+
+    static readonly string[] Keys =
+    [
+        "name", "version", "description", "author", "visibility", "destructive", "os", "arch", "alias", "labels", "image", "filesystem", "boot",
+        "postinstall", "postinstalls", "preinstall", "partition_type", "multipart", "options", "custom_variables", "user",
+    ];
+
+    public static (Description? Description, ImmutableArray<DocumentError> Errors) Read(string file, string text)
+    {
+        if (!YamlReader.TryParse(file, text, YamlLimits.Default, out var root, out var errors))
+            return (null, errors);
+        var binder = new YamlBinder();
+        var top = binder.Mapping(root, "the environment", Keys);
+        var name = top.RequiredScalar("name");
+        if (name is { Text.Length: > 0 } && !Name().IsMatch(name.Text))
+            top.Refuse("name", Code, $"'{DocumentError.Cut(name.Text)}' is no environment name", "1 to 64 letters, digits, '.', '_', '+' or '-', beginning with a letter or digit");
+        foreach (var later in (string[])["preinstall", "multipart", "options"])
+            if (top.Has(later) && top.OptionalText(later) is not "false")
+                top.Refuse(later, Code, $"'{later}' is not supported yet");
+        var os = top.Text("os", "linux");
+        if (os is not ("linux" or "xen" or "other"))
+            top.Refuse("os", Code, $"os '{DocumentError.Cut(os)}' is not supported", "linux, xen or other");
+        var (image, kind, compression, digest, digestAt) = Image(top);
+        var boot = top.Section("boot", "kernel", "initrd", "params", "kernel_params", "hypervisor", "hypervisor_params", "block_device", "partition");
+        foreach (var key in (string[])["kernel", "initrd"])
+            if (boot.OptionalText(key) is { } path && (!path.StartsWith('/') || path.Any(char.IsControl)))
+                boot.Refuse(key, Code, $"'{DocumentError.Cut(path)}' is no absolute path inside the image");
+        var description = new Description(
+            name?.Text ?? "", top.Int("version", 1, int.MaxValue, 1), top.Text("description", ""), top.Text("author", ""),
+            top.Choice("visibility", Visibility.Private), top.Bool("destructive", false), os, top.Text("arch", "amd64"),
+            image, kind, compression, digest, FileSystem(top, binder),
+            boot.OptionalText("kernel"), boot.OptionalText("initrd"),
+            [.. (boot.OptionalText("params") ?? boot.Text("kernel_params", "")).Split(' ', StringSplitOptions.RemoveEmptyEntries)],
+            [.. PostInstalls(top, binder)], boot.At, digestAt);
+        return (binder.HasErrors ? null : description, binder.Findings);
+    }
+
+    static (NamedFile, ImageKind, ImageCompression, string?, Location) Image(YamlSection top)
+    {
+        if (!top.Has("image"))
+            top.RequiredText("image");
+        var image = top.Section("image", "file", "source", "kind", "compression", "digest");
+        var key = image.Has("source") ? "source" : "file";
+        var path = image.RequiredText(key);
+        var kind = image.Text("kind", "tar");
+        if (kind != "tar")
+            image.Refuse("kind", Code, $"image kind '{DocumentError.Cut(kind)}' is not supported yet", "tar");
+        var digest = image.OptionalText("digest");
+        if (digest is not null && !Digest().IsMatch(digest))
+            image.Refuse("digest", Code, $"'{DocumentError.Cut(digest)}' is no digest", "sha256: and 64 hexadecimal digits, lower case");
+        var compression = image.OptionalEnum<ImageCompression>("compression") ?? ByName(path);
+        return (new NamedFile(path, image.PlaceOf(key)), ImageKind.Tar, compression, digest?["sha256:".Length..], image.PlaceOf("digest"));
+    }
+
+    /// <summary>The compression that a file name tells.</summary>
+    public static ImageCompression ByName(string path) => Path.GetExtension(path).ToLowerInvariant() switch
+    {
+        ".gz" or ".tgz" => ImageCompression.Gzip,
+        ".bz2" or ".tbz2" or ".tbz" => ImageCompression.Bzip2,
+        ".xz" or ".txz" => ImageCompression.Xz,
+        ".zst" or ".tzst" => ImageCompression.Zstd,
+        ".lz4" => ImageCompression.Lz4,
+        _ => ImageCompression.None,
+    };
+
+    static FileSystemKind FileSystem(YamlSection top, YamlBinder binder)
+    {
+        var section = top.Node("filesystem") is YamlMapping ? top.Section("filesystem", "type", "options") : top;
+        var key = ReferenceEquals(section, top) ? "filesystem" : "type";
+        var text = section.OptionalText(key);
+        switch (text)
+        {
+            case null:
+                return FileSystemKind.Ext4;
+            case "ext4" or "ext3" or "ext2":
+                if (text != "ext4")
+                    binder.Warn(section.PlaceOf(key), Code, $"filesystem '{text}' is made as ext4");
+                return FileSystemKind.Ext4;
+            case "xfs":
+                return FileSystemKind.Xfs;
+            default:
+                section.Refuse(key, Code, $"filesystem '{DocumentError.Cut(text)}' is not supported", "ext4 or xfs");
+                return FileSystemKind.Ext4;
+        }
+    }
+
+    static IEnumerable<NamedPostInstall> PostInstalls(YamlSection top, YamlBinder binder)
+    {
+        foreach (var item in top.List("postinstalls").Concat(top.List("postinstall")))
+        {
+            var entry = binder.Mapping(item, "a post-install", "archive", "compression", "script", "run", "timeout");
+            var archive = entry.OptionalScalar("archive");
+            var run = (entry.OptionalText("run") ?? entry.Text("script", "none")).Split(' ', StringSplitOptions.RemoveEmptyEntries).ToImmutableArray();
+            var timeout = entry.Duration("timeout", TimeSpan.FromSeconds(120), TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
+            if (archive is not null)
+            {
+                var compression = entry.OptionalEnum<ImageCompression>("compression") ?? ByName(archive.Text);
+                yield return new NamedPostInstall(new NamedFile(archive.Text, archive.At), compression, null, run is ["none"] ? [] : run, timeout, entry.At);
+            }
+            else if (run is [var program, ..] && program != "none")
+                yield return new NamedPostInstall(null, ImageCompression.None, new NamedFile(program, entry.At), run[1..], timeout, entry.At);
+            else
+                entry.Refuse("script", Code, "a post-install needs an archive or a script");
+        }
+    }
+
+    [GeneratedRegex(@"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
+    private static partial Regex Name();
+
+    [GeneratedRegex("^sha256:[0-9a-f]{64}$")]
+    private static partial Regex Digest();
+}

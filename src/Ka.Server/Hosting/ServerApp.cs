@@ -1,0 +1,124 @@
+using System.Net;
+using System.Threading.Channels;
+using Ka.Boot;
+using Ka.Boot.Http;
+using Ka.Broadcast;
+using Ka.Server.Agents;
+using Ka.Server.Api;
+using Ka.Server.Boot;
+using Ka.Server.Configuration;
+using Ka.Server.Environments;
+using Ka.Server.Workflows;
+using Ka.Store;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace Ka.Server.Hosting;
+
+/// <summary>Puts the server together: the only place that knows everybody.</summary>
+public static class ServerApp
+{
+    /// <exception cref="IOException">A listener, the state directory or the database cannot be opened.</exception>
+    public static WebApplication Build(SiteConfiguration configuration, bool withNetworkBoot = true)
+    {
+        var site = new Site(configuration);
+        var secrets = ServerSecrets.Open(configuration.StateDirectory);
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory, EnvironmentName = "Production" });
+        builder.WebHost.UseKestrelHttpsConfiguration();
+        builder.WebHost.ConfigureKestrel(kestrel => Listen(kestrel, configuration, secrets));
+        builder.Logging.ClearProviders().AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.TimestampFormat = "HH:mm:ss.fff ";
+            console.UseUtcTimestamp = true;
+        });
+        builder.Logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning);
+        AddParts(builder.Services, site, secrets, configuration);
+        builder.Services.AddOpenApi("v1");
+        var app = builder.Build();
+        app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(5), KeepAliveTimeout = TimeSpan.FromSeconds(20) });
+        app.UseRouting();
+        app.UseMiddleware<UnexpectedExceptions>();
+        app.UseAccess(connection => AudienceOf(connection, configuration.Nodes), secrets);
+        MapUsers(app);
+        AgentRoutes.Map(app);
+        app.MapGroup("").Needs(Audience.BootingNodes, "none").MapBoot(app.Services.GetRequiredService<BootServer>());
+        if (withNetworkBoot && configuration.Boot is not { Dhcp: DhcpMode.Off, Tftp: false })
+            app.Services.GetRequiredService<BootServer>().Start();
+        return app;
+    }
+
+    public static void MapUsers(IEndpointRouteBuilder app)
+    {
+        Deployments.Map(app);
+        Operations.Map(app);
+        Api.Environments.Map(app);
+        Nodes.Map(app);
+        Meta.Map(app);
+        app.MapOpenApi("/openapi/{documentName}.json").Needs(Audience.Users, "none");
+    }
+
+    static void AddParts(IServiceCollection services, Site site, ServerSecrets secrets, SiteConfiguration configuration)
+    {
+        services.AddSingleton(site).AddSingleton(secrets).AddSingleton(TimeProvider.System);
+        services.AddSingleton(_ => new Database(Path.Combine(configuration.StateDirectory, "ka.db")));
+        services.AddSingleton<Journal>().AddSingleton<WorkflowTable>().AddSingleton<NodeTable>().AddSingleton<LogTable>().AddSingleton<EnvironmentCatalogue>();
+        services.AddSingleton(_ => new FileStore(Path.Combine(configuration.StateDirectory, "files")));
+        services.AddSingleton<AgentHub>().AddSingleton<NodeBoots>().AddSingleton<BootDirectory>();
+        services.AddSingleton(Channel.CreateBounded<BootEvent>(new BoundedChannelOptions(4096) { SingleReader = true, FullMode = BoundedChannelFullMode.DropOldest }));
+        services.AddSingleton(s => new BootServer(
+            BootSettingsOf(configuration), s.GetRequiredService<BootDirectory>(), s.GetRequiredService<Channel<BootEvent>>().Writer, TimeProvider.System));
+        services.AddSingleton(_ => new ChainSource(configuration.Nodes.Address, configuration.Nodes.Chain, ChainOptions.Default));
+        services.AddSingleton(s => new WorkflowResources(
+            s.GetRequiredService<AgentHub>(), s.GetRequiredService<NodeBoots>(), s.GetRequiredService<ChainSource>(), configuration.Nodes.Address,
+            s.GetRequiredService<FileStore>(), secrets, s.GetRequiredService<Journal>(), s.GetRequiredService<WorkflowTable>(), s.GetRequiredService<NodeTable>(),
+            s.GetRequiredService<LogTable>(), TimeProvider.System));
+        services.AddSingleton<WorkflowHost>().AddHostedService(s => s.GetRequiredService<WorkflowHost>());
+        services.AddHostedService<BootWatch>();
+    }
+
+    static Ka.Boot.BootSettings BootSettingsOf(SiteConfiguration configuration)
+    {
+        var boot = configuration.Boot;
+        var nodes = configuration.Nodes;
+        var mask = boot.PrefixLength == 0 ? 0 : uint.MaxValue << (32 - boot.PrefixLength);
+        var network = BitConverter.ToUInt32(boot.Network.GetAddressBytes().Reverse().ToArray()) & mask;
+        var prefix = new IPAddress(BitConverter.GetBytes(network).Reverse().ToArray());
+        return new Ka.Boot.BootSettings(
+            boot.Interface ?? "", nodes.Address, new Uri($"http://{nodes.Address}:{nodes.Http}/"),
+            [new BootNetwork(new IPNetwork(prefix, boot.PrefixLength), boot.Router, boot.NameServers, null)])
+        {
+            Mode = boot.Dhcp,
+            LoaderDirectory = boot.Loaders,
+        };
+    }
+
+    static void Listen(KestrelServerOptions kestrel, SiteConfiguration configuration, ServerSecrets secrets)
+    {
+        kestrel.Limits.MaxConcurrentConnections = 20_000;
+        kestrel.Limits.MaxRequestBodySize = FileStore.SizeLimit;
+        kestrel.Limits.MinRequestBodyDataRate = null;
+        foreach (var user in configuration.Users)
+        {
+            if (user.SocketPath is { } path)
+            {
+                Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+                File.Delete(path);
+                kestrel.ListenUnixSocket(path);
+            }
+            else
+                kestrel.Listen(user.EndPoint!);
+        }
+        var nodes = configuration.Nodes;
+        kestrel.Listen(nodes.Address, nodes.Http, listen => listen.Protocols = HttpProtocols.Http1);
+        kestrel.Listen(nodes.Address, nodes.Agent, listen =>
+        {
+            listen.Protocols = HttpProtocols.Http1;
+            listen.UseHttps(secrets.Certificate);
+        });
+    }
+
+    static Audience AudienceOf(ConnectionInfo connection, NodeListener nodes) =>
+        nodes.Address.Equals(connection.LocalIpAddress) && connection.LocalPort == nodes.Http ? Audience.BootingNodes
+        : nodes.Address.Equals(connection.LocalIpAddress) && connection.LocalPort == nodes.Agent ? Audience.Agents
+        : Audience.Users;
+}

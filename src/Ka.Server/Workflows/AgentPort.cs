@@ -1,0 +1,156 @@
+using System.Collections.Immutable;
+using Ka.Core.Clusters;
+using Ka.Core.Disks;
+using Ka.Core.Faults;
+using Ka.Core.Nodes;
+using Ka.Engine;
+using Ka.Engine.Ports;
+using Ka.Engine.Workflows;
+using Ka.Protocol.Agents;
+using Ka.Server.Agents;
+using Ka.Store;
+
+namespace Ka.Server.Workflows;
+
+/// <summary>The agents port of one workflow: turns tasks into typed orders and their results into faults, logs and facts.</summary>
+sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTable logs, LiveProgress live, TimeProvider clock) : IAgents
+{
+    readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;
+
+    public IAsyncEnumerable<NodeResult> DoAsync(NodeBits nodes, AgentTask task, AttemptId attempt, Pace pace, CancellationToken cancel) =>
+        FanOut.Over(
+            nodes,
+            pace,
+            (index, token) => DoAsync(_roster[index], index, task, attempt, pace.Deadline, token),
+            index => Fault.Of(FaultCodes.StepTimeout, $"{Word(task)} was not done within {pace.Deadline.TotalSeconds:0} s"),
+            cancel);
+
+    async Task<Fault?> DoAsync(ClusterNode node, int index, AgentTask task, AttemptId attempt, TimeSpan deadline, CancellationToken cancel)
+    {
+        var part = 0;
+        foreach (var order in Orders(node, task))
+        {
+            var id = attempt.Order($"{Word(task)}.{part++}", index);
+            var fault = await GiveAsync(node, Word(task), new OrderGiven(id, (int)deadline.TotalSeconds, order), cancel);
+            if (fault is null)
+                continue;
+            // The server died after such an order: a machine that has jumped cannot answer any more; what it booted is the judge.
+            var jumped = attempt.Resumed && task is AgentTask.Kexec or AgentTask.Reboot && fault.Code == FaultCodes.AgentLost;
+            return jumped && attempt.Resumed ? null : fault;
+        }
+        return null;
+    }
+
+    /// <summary>Gives one order, logs what the node said, and keeps what it found out.</summary>
+    public async Task<Fault?> GiveAsync(ClusterNode node, string word, OrderGiven order, CancellationToken cancel)
+    {
+        var result = await hub.GiveAsync(workflow.Id, node.Name, order, p => live.Report(node.Name, p), cancel);
+        live.Clear(node.Name);
+        var text = string.Join('\n', new[] { result.StandardOutput, result.StandardError, result.Fault is { } f ? $"{f.Code}: {f.Message}\n{f.Evidence}" : null }
+            .Where(t => !string.IsNullOrWhiteSpace(t)));
+        if (text.Length > 0)
+            logs.Add(workflow.Id, new NodeLog(clock.GetUtcNow(), node.Name, word, text));
+        if (result.Values is { Count: > 0 } values)
+            table.SetFacts(workflow.Id, values.Select(v => (node.Name, v.Key, v.Value)));
+        return result.Fault is { } fault ? Fault.Of(new FaultCode(fault.Code), fault.Message, fault.Evidence) : null;
+    }
+
+    IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task)
+    {
+        var filesystem = workflow.Environment.FileSystem;
+        switch (task)
+        {
+            case AgentTask.Partition:
+                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null);
+                break;
+            case AgentTask.Format:
+                yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: false);
+                break;
+            case AgentTask.Mount:
+                yield return new MountTarget(node.Disk, node.Layout, filesystem);
+                break;
+            case AgentTask.Reformat:
+                yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: true);
+                yield return new MountTarget(node.Disk, node.Layout, filesystem);
+                break;
+            case AgentTask.Identity:
+                yield return new SetIdentity(node.Name, node.Disk, node.Layout, filesystem);
+                break;
+            case AgentTask.PostInstall:
+                foreach (var script in workflow.Environment.PostInstalls.Concat(workflow.Cluster.PostInstalls))
+                    yield return new RunScript(Script(script.Name, script.ArchiveSha256, script.ScriptSha256, script.Command, node, script.Timeout, script.Compression));
+                break;
+            case AgentTask.Keys:
+                yield return new InstallKeys(workflow.AuthorizedKeys);
+                break;
+            case AgentTask.Bootloader:
+                yield return new InstallBootloader(Boot(node), node.Disk, node.Layout);
+                break;
+            case AgentTask.Sync:
+                yield return new SyncTarget(Unmount: false);
+                break;
+            case AgentTask.Kexec:
+                yield return new KexecTarget(Boot(node), node.Disk, node.Layout, filesystem);
+                break;
+            case AgentTask.Reboot:
+                yield return new RebootNode();
+                break;
+        }
+    }
+
+    BootTarget Boot(ClusterNode node)
+    {
+        var boot = workflow.Environment.Boot;
+        return new BootTarget(boot.Kernel, boot.Initrd, [.. boot.Params.Concat(node.Params).Distinct(StringComparer.Ordinal)]);
+    }
+
+    ScriptSpec Script(
+        string name, string? archive, string? file, ImmutableArray<string> command, ClusterNode node, TimeSpan timeout,
+        Core.Environments.ImageCompression compression = Core.Environments.ImageCompression.None) =>
+        new(name, archive, compression, file, command, KadeployVariables.For(workflow, node), (int)timeout.TotalSeconds);
+
+    public static string Word(AgentTask task) => task switch
+    {
+        AgentTask.Partition => "partition",
+        AgentTask.Format => "format",
+        AgentTask.Mount => "mount",
+        AgentTask.Reformat => "reformat",
+        AgentTask.Identity => "identity",
+        AgentTask.PostInstall => "post_install",
+        AgentTask.Keys => "keys",
+        AgentTask.Bootloader => "bootloader",
+        AgentTask.Sync => "sync",
+        AgentTask.Kexec => "kexec",
+        AgentTask.Reboot => "reboot",
+    };
+}
+
+/// <summary>The variables of Kadeploy3's script contract that the server knows; the agent adds those of the disk.</summary>
+static class KadeployVariables
+{
+    public static ImmutableDictionary<string, string> For(Workflow workflow, ClusterNode node)
+    {
+        var environment = workflow.Environment;
+        return new Dictionary<string, string>
+        {
+            ["KADEPLOY_CLUSTER"] = workflow.Cluster.Name,
+            ["KADEPLOY_ENV"] = environment.Name,
+            ["KADEPLOY_ENV_KERNEL"] = environment.Boot.Kernel,
+            ["KADEPLOY_ENV_INITRD"] = environment.Boot.Initrd ?? "",
+            ["KADEPLOY_ENV_KERNEL_PARAMS"] = string.Join(' ', environment.Boot.Params.Concat(node.Params).Distinct(StringComparer.Ordinal)),
+            ["KADEPLOY_ENV_HYPERVISOR"] = "",
+            ["KADEPLOY_ENV_HYPERVISOR_PARAMS"] = "",
+            ["KADEPLOY_OS_KIND"] = environment.Os,
+            ["KADEPLOY_FS_TYPE"] = environment.FileSystem switch
+            {
+                FileSystemKind.Ext4 => "ext4",
+                FileSystemKind.Xfs => "xfs",
+                FileSystemKind.Vfat => "vfat",
+                FileSystemKind.Swap => "swap",
+                FileSystemKind.None => "",
+            },
+            ["KADEPLOY_NODE"] = node.Name,
+            ["KADEPLOY_WORKFLOW"] = workflow.Id,
+        }.ToImmutableDictionary();
+    }
+}

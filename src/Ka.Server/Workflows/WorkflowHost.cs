@@ -1,0 +1,172 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.Net;
+using Ka.Broadcast;
+using Ka.Core.Nodes;
+using Ka.Drivers.Power;
+using Ka.Engine;
+using Ka.Engine.Automata;
+using Ka.Engine.Planning;
+using Ka.Engine.Workflows;
+using Ka.Server.Agents;
+using Ka.Server.Boot;
+using Ka.Server.Environments;
+using Ka.Server.Hosting;
+using Ka.Store;
+
+namespace Ka.Server.Workflows;
+
+/// <summary>What workflows need of the server.</summary>
+public sealed record WorkflowResources(
+    AgentHub Hub, NodeBoots Boots, ChainSource Source, IPAddress Address, FileStore Files, ServerSecrets Secrets,
+    Journal Journal, WorkflowTable Workflows, NodeTable Nodes, LogTable Logs, TimeProvider Clock);
+
+/// <summary>A workflow of this process.</summary>
+public sealed class LiveWorkflow
+{
+    TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    internal LiveWorkflow(Workflow workflow, Runner runner, LiveProgress progress) => (Workflow, Runner, Progress) = (workflow, runner, progress);
+
+    public Workflow Workflow { get; }
+
+    internal Runner Runner { get; }
+
+    internal LiveProgress Progress { get; }
+
+    /// <summary>Completes at the next turn.</summary>
+    public Task Changed => Volatile.Read(ref _changed).Task;
+
+    internal void Signal() => Interlocked.Exchange(ref _changed, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+}
+
+/// <summary>
+/// Runs all workflows of this server on one strand, and takes up at start what the last process left. One of the three places
+/// where exceptions are caught.
+/// </summary>
+public sealed partial class WorkflowHost(WorkflowResources have, ILogger<WorkflowHost> log) : IHostedService, IDisposable
+{
+    readonly TaskFactory _strand = new(
+        CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskContinuationOptions.None, new ConcurrentExclusiveSchedulerPair().ExclusiveScheduler);
+
+    readonly ConcurrentDictionary<string, LiveWorkflow> _live = new(StringComparer.Ordinal);
+    readonly ConcurrentDictionary<string, Window> _rebootWindows = new(StringComparer.Ordinal);
+    readonly CancellationTokenSource _stopping = new();
+
+    public LiveWorkflow? Find(string id) => _live.GetValueOrDefault(id);
+
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        foreach (var stored in have.Workflows.Running())
+        {
+            var workflow = stored.Workflow;
+            var fence = have.Workflows.TakeOver(workflow.Id);
+            have.Boots.Restore(workflow.Id, workflow.NodeNames);
+            var journal = have.Journal.Read(workflow.Id);
+            LogResumed(workflow.Id, journal.Length);
+            var fold = new OperationFold(workflow);
+            foreach (var entry in journal)
+                fold.Apply(entry);
+            Launch(fold, fence);
+        }
+        return Task.CompletedTask;
+    }
+
+    public async Task StopAsync(CancellationToken cancellationToken) => await _stopping.CancelAsync();
+
+    public void Dispose() => _stopping.Dispose();
+
+    /// <summary>Begins a workflow that is already durable.</summary>
+    public void Start(Workflow workflow, long fence) => Launch(new OperationFold(workflow), fence);
+
+    public bool Cancel(string id, string by)
+    {
+        if (Find(id) is not { } live)
+            return false;
+        live.Runner.Cancel(by);
+        return true;
+    }
+
+    void Launch(OperationFold fold, long fence)
+    {
+        var workflow = fold.Workflow;
+        var progress = new LiveProgress(have.Clock);
+        var roster = workflow.Cluster.Nodes;
+        var agents = new AgentPort(workflow, have.Hub, have.Nodes, have.Logs, progress, have.Clock);
+        var world = new Engine.Ports.World(
+            have.Clock,
+            new PowerControl(roster, have.Clock, PowerDrivers.Find, node => have.Hub.HasCheckedIn(workflow.Id, node)),
+            new BootPort(workflow.Id, roster, have.Boots),
+            new PresencePort(workflow.Id, roster, have.Hub, have.Boots, have.Nodes, have.Clock),
+            agents,
+            new ChainBroadcast(workflow, agents, have.Hub, have.Source, have.Address, have.Files, have.Secrets));
+        var windows = new Engine.Automata.Windows(
+            _rebootWindows.GetOrAdd(workflow.Cluster.Name, _ => new Window(workflow.Cluster.RebootWindow)),
+            new Window(Planner.ProbeWindow), new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow));
+        var live = new LiveWorkflow(workflow, new Runner(workflow.Id, fence, world, windows, have.Journal), progress);
+        _live[workflow.Id] = live;
+        _ = _strand.StartNew(() => RunAsync(live, fence, fold), _stopping.Token).Unwrap();
+    }
+
+    async Task RunAsync(LiveWorkflow live, long fence, OperationFold fold)
+    {
+        var workflow = live.Workflow;
+        try
+        {
+            var turns = fold.LastSeq == 0
+                ? live.Runner.StartAsync(fold.Plan, fold.Roster.All, _stopping.Token)
+                : live.Runner.ResumeAsync(fold.Automaton, fold.LastSeq, _stopping.Token);
+            await foreach (var turn in turns)
+            {
+                fold.Apply(turn.Entry);
+                Note(workflow, turn);
+                live.Signal();
+            }
+            if (_stopping.IsCancellationRequested)
+                return;
+            have.Boots.Forget(workflow.Id);
+            if (!have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow()))
+                LogFenced(workflow.Id, fence);
+            LogEnded(workflow.Id, fold.State, fold.Automaton.Ok.Count, fold.Automaton.Ko.Count);
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+        }
+        catch (Exception bug)
+        {
+            // The workflow stays 'Running' in the store: the next start of the server takes it up from its journal.
+            LogCrashed(bug, workflow.Id);
+        }
+        finally
+        {
+            _live.TryRemove(workflow.Id, out _);
+            live.Signal();
+        }
+    }
+
+    void Note(Workflow workflow, WorkflowTurn turn)
+    {
+        var now = turn.Entry.At;
+        var environment = $"{workflow.Environment.Name}:{workflow.Environment.Version}";
+        var states = new List<NodeState>();
+        if (turn.Entry.Event is EngineEvent.Started started)
+            states.AddRange(started.Nodes.Select(n => new NodeState(workflow.NodeNames[n], "deploying", environment, workflow.Id, null, now)));
+        foreach (var finish in turn.Decisions.OfType<Decision.Finish>())
+            states.AddRange(finish.Nodes.Select(n => new NodeState(
+                workflow.NodeNames[n], finish.Fault is null ? "deployed" : "failed", environment, workflow.Id, finish.Fault, now)));
+        if (states.Count > 0)
+            have.Nodes.SetStates(states);
+    }
+
+    [LoggerMessage(3001, LogLevel.Information, "{Workflow} resumed after {Entries} journal entries")]
+    partial void LogResumed(string workflow, int entries);
+
+    [LoggerMessage(3002, LogLevel.Information, "{Workflow} ended {State}: {Ok} ok, {Ko} failed")]
+    partial void LogEnded(string workflow, WorkflowState state, int ok, int ko);
+
+    [LoggerMessage(3003, LogLevel.Critical, "{Workflow} stopped by an unexpected exception; the next start takes it up")]
+    partial void LogCrashed(Exception exception, string workflow);
+
+    [LoggerMessage(3004, LogLevel.Error, "{Workflow} ended under fence {Fence}, which is no longer the newest")]
+    partial void LogFenced(string workflow, long fence);
+}

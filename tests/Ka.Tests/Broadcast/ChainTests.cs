@@ -1,0 +1,185 @@
+using Ka.Broadcast;
+using Ka.Core.Faults;
+
+namespace Ka.Tests.Broadcast;
+
+public class ChainTests
+{
+    const int MiB = 1024 * 1024;
+
+    [Fact]
+    public async Task Eight_nodes_get_identical_bytes_and_the_server_sends_them_once()
+    {
+        using var chain = new LoopbackChain(8 * MiB, nodes: 8);
+        var outcomes = await chain.StartAll();
+        Assert.All(outcomes, o => Assert.Null(o.Fault));
+        Assert.All(Enumerable.Range(0, 8), chain.AssertDelivered);
+        Assert.Equal(8 * MiB, chain.Source.Report(chain.Key)!.BytesOut);
+        Assert.All(outcomes, o => Assert.Equal(8 * MiB, o.Progress.Verified));
+    }
+
+    [Fact]
+    public async Task A_node_that_dies_in_the_middle_takes_nobody_with_it()
+    {
+        using var chain = new LoopbackChain(8 * MiB, nodes: 6);
+        chain.Sinks[2].TripAt = MiB;
+        chain.Sinks[2].Trip = () =>
+        {
+            chain.Listeners[2].Dispose();
+            chain.Nodes[2].Dispose();
+        };
+        var all = Enumerable.Range(0, 6).Select(i => chain.Start(i)).ToArray();
+        await Assert.ThrowsAsync<OperationCanceledException>(() => all[2]);
+        foreach (var i in (int[])[0, 1, 3, 4, 5])
+        {
+            Assert.Null((await all[i]).Fault);
+            chain.AssertDelivered(i);
+        }
+    }
+
+    [Fact]
+    public async Task A_node_whose_disk_hangs_stops_nobody_else()
+    {
+        using var chain = new LoopbackChain(8 * MiB, nodes: 5);
+        chain.Sinks[1].BlockAt = MiB;
+        var all = Enumerable.Range(0, 5).Select(i => chain.Start(i)).ToArray();
+        foreach (var i in (int[])[0, 2, 3, 4])
+        {
+            Assert.Null((await all[i]).Fault);
+            chain.AssertDelivered(i);
+        }
+        Assert.False(all[1].IsCompleted);
+        chain.Sinks[1].Unblock();
+        Assert.Null((await all[1]).Fault);
+        chain.AssertDelivered(1);
+    }
+
+    [Fact]
+    public async Task A_predecessor_that_corrupts_is_never_believed_and_its_chunk_is_fetched_again()
+    {
+        using var chain = new LoopbackChain(4 * MiB, nodes: 4);
+        using var proxy = new FlippingProxy(LoopbackChain.Peer(chain.Listeners[0].Port), at: MiB);
+        chain.Links = chain.Links.SetItem(1, new ChainLink([LoopbackChain.Peer(proxy.Port), chain.Server], 1));
+        var outcomes = await chain.StartAll();
+        Assert.All(outcomes, o => Assert.Null(o.Fault));
+        Assert.All(Enumerable.Range(0, 4), chain.AssertDelivered);
+        Assert.True(proxy.Flipped >= 1);
+        Assert.True(outcomes[1].Progress.BytesIn > 4 * MiB);
+    }
+
+    [Fact]
+    public async Task Bytes_that_the_server_itself_has_wrong_are_a_corrupt_image()
+    {
+        using var chain = new LoopbackChain(MiB, nodes: 1);
+        chain.Manifest = chain.Manifest with { ChunkHashes = chain.Manifest.ChunkHashes.SetItem(3, new string('0', 64)) };
+        var outcome = await chain.Start(0);
+        Assert.Equal(FaultCodes.ImageCorrupt, outcome.Fault!.Code);
+        Assert.Equal(3 * 64 * 1024, chain.Sinks[0].Length);
+    }
+
+    [Fact]
+    public async Task Without_the_key_nothing_is_given()
+    {
+        var options = LoopbackChain.Quick with { Join = TimeSpan.FromMilliseconds(100), Stall = TimeSpan.FromMilliseconds(400) };
+        using var chain = new LoopbackChain(MiB, nodes: 2, options);
+        var good = chain.Start(0);
+        var bad = chain.Start(1, key: BroadcastKey.Create());
+        Assert.Null((await good).Fault);
+        var outcome = await bad;
+        Assert.Equal(FaultCodes.BroadcastUnreachable, outcome.Fault!.Code);
+        Assert.Equal(0, outcome.Progress.BytesIn);
+        Assert.Equal(0, chain.Sinks[1].Length);
+    }
+
+    [Fact]
+    public async Task A_late_joiner_gets_from_the_server_what_its_predecessor_no_longer_holds()
+    {
+        using var chain = new LoopbackChain(4 * MiB, nodes: 2, LoopbackChain.Quick with { Gather = TimeSpan.Zero });
+        Assert.Null((await chain.Start(0)).Fault);
+        var outcome = await chain.Start(1);
+        Assert.Null(outcome.Fault);
+        chain.AssertDelivered(1);
+        Assert.Equal(8 * MiB, chain.Source.Report(chain.Key)!.BytesOut);
+    }
+
+    [Fact]
+    public async Task A_node_may_ask_before_its_predecessor_has_heard_of_the_broadcast()
+    {
+        using var chain = new LoopbackChain(MiB, nodes: 2);
+        var second = chain.Start(1);
+        var first = chain.Start(0);
+        Assert.Null((await first).Fault);
+        Assert.Null((await second).Fault);
+        chain.AssertDelivered(1);
+        Assert.Equal(0, (await second).Progress.Switches);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(64 * 1024)]
+    [InlineData((64 * 1024) + 1)]
+    public async Task Images_of_any_size_arrive(int bytes)
+    {
+        using var chain = new LoopbackChain(bytes, nodes: 3);
+        Assert.All(await chain.StartAll(), o => Assert.Null(o.Fault));
+        Assert.All(Enumerable.Range(0, 3), chain.AssertDelivered);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(-1)]
+    public async Task An_image_that_is_not_as_long_as_claimed_is_corrupt(int more)
+    {
+        using var chain = new LoopbackChain(MiB, nodes: 1, chunkBytes: MiB * 2);
+        chain.Manifest = chain.Manifest with { Bytes = MiB + more };
+        var outcome = await chain.Start(0);
+        Assert.Equal(FaultCodes.ImageCorrupt, outcome.Fault!.Code);
+        Assert.Equal(0, chain.Sinks[0].Length);
+    }
+
+    [Fact]
+    public async Task A_sink_that_fails_ends_its_own_node_only()
+    {
+        using var chain = new LoopbackChain(4 * MiB, nodes: 3);
+        chain.Sinks[1].TripAt = MiB;
+        chain.Sinks[1].Trip = () => throw new IOException("Broken pipe");
+        var outcomes = await chain.StartAll();
+        Assert.True(outcomes[1].SinkFailed);
+        Assert.Equal(FaultCodes.ImageExtractFailed, outcomes[1].Fault!.Code);
+        chain.AssertDelivered(0);
+        chain.AssertDelivered(2);
+    }
+}
+
+public class ChainPlanTests
+{
+    [Fact]
+    public void Each_node_asks_its_predecessors_and_the_server_last()
+    {
+        var nodes = Enumerable.Range(0, 5).Select(i => new ChainPeer($"n{i}", 1)).ToList();
+        var links = ChainPlan.Of([.. nodes], new ChainPeer("server", 2));
+        Assert.Equal("server:2", string.Join(' ', links[0].Upstreams));
+        Assert.Equal("n0:1 server:2", string.Join(' ', links[1].Upstreams));
+        Assert.Equal("n3:1 n2:1 n1:1 server:2", string.Join(' ', links[4].Upstreams));
+        Assert.Equal([1, 1, 1, 1, 0], links.Select(l => l.Successors));
+    }
+
+    [Fact]
+    public void Nobody_makes_no_plan() => Assert.Empty(ChainPlan.Of([], new ChainPeer("server", 1)));
+}
+
+public class ImageManifestTests
+{
+    [Fact]
+    public void One_pass_hashes_chunks_and_the_whole()
+    {
+        using var stream = new MemoryStream([.. Enumerable.Range(0, 10).Select(i => (byte)i)]);
+        var manifest = ImageManifest.Of(stream, 4, CancellationToken.None);
+        Assert.Equal(10, manifest.Bytes);
+        Assert.Equal(3, manifest.ChunkHashes.Length);
+        Assert.Equal("1f825aa2f0020ef7cf91dfa30da4668d791c5d4824fc8e41354b89ec05795ab3", manifest.Sha256);
+        Assert.True(manifest.IsSound);
+        Assert.False((manifest with { Bytes = 13 }).IsSound);
+    }
+}

@@ -1,0 +1,193 @@
+using System.Collections.Immutable;
+using System.Net;
+using System.Net.Sockets;
+using Ka.Broadcast;
+
+namespace Ka.Tests.Broadcast;
+
+/// <summary>A chain over real loopback sockets with small buffers and little patience.</summary>
+sealed class LoopbackChain : IDisposable
+{
+    public static readonly ChainOptions Quick = new()
+    {
+        RingBytes = 256 * 1024,
+        BlockBytes = 16 * 1024,
+        KeepAlive = TimeSpan.FromMilliseconds(20),
+        Silence = TimeSpan.FromSeconds(2),
+        SlowReader = TimeSpan.FromMilliseconds(200),
+        SlowSink = TimeSpan.FromMilliseconds(300),
+        Starve = TimeSpan.FromSeconds(5),
+        Stall = TimeSpan.FromSeconds(20),
+        Join = TimeSpan.FromSeconds(5),
+        Retry = TimeSpan.FromMilliseconds(20),
+        Linger = TimeSpan.FromMilliseconds(50),
+        Gather = TimeSpan.FromSeconds(1),
+    };
+
+    readonly string _file = Path.GetTempFileName();
+
+    public LoopbackChain(int bytes, int nodes, ChainOptions? options = null, int chunkBytes = 64 * 1024)
+    {
+        Options = options ?? Quick;
+        Image = new byte[bytes];
+        new Random(bytes).NextBytes(Image);
+        File.WriteAllBytes(_file, Image);
+        Manifest = ImageManifest.OfFile(_file, chunkBytes, CancellationToken.None);
+        Source = new ChainSource(IPAddress.Loopback, 0, Options);
+        Assert.Null(Source.Register(Key, _file, bytes));
+        Listeners = [.. Enumerable.Range(0, nodes).Select(_ => new ChainListener(IPAddress.Loopback, 0, Options))];
+        Links = ChainPlan.Of([.. Listeners.Select(l => Peer(l.Port))], Server);
+        Sinks = [.. Listeners.Select(_ => new RecordingSink())];
+    }
+
+    public ChainOptions Options { get; }
+
+    public byte[] Image { get; }
+
+    public string Key { get; } = BroadcastKey.Create();
+
+    public ImageManifest Manifest { get; set; }
+
+    public ChainSource Source { get; }
+
+    public ChainPeer Server => Peer(Source.Port);
+
+    public ImmutableArray<ChainListener> Listeners { get; }
+
+    public ImmutableArray<ChainLink> Links { get; set; }
+
+    public RecordingSink[] Sinks { get; }
+
+    public Dictionary<int, ChainNode> Nodes { get; } = [];
+
+    public static ChainPeer Peer(int port) => new("127.0.0.1", port);
+
+    public Task<ChainOutcome> Start(int node, string? key = null)
+    {
+        Assert.True(BroadcastKey.TryParse(key ?? Key, out var parsed));
+        Nodes[node] = new ChainNode(new ChainTicket(parsed, Manifest, Links[node].Upstreams, Links[node].Successors), Listeners[node], Sinks[node], Options);
+        return Nodes[node].Receive(CancellationToken.None);
+    }
+
+    public Task<ChainOutcome[]> StartAll() => Task.WhenAll(Enumerable.Range(0, Listeners.Length).Select(i => Start(i)));
+
+    public void AssertDelivered(int node) => Assert.True(Image.AsSpan().SequenceEqual(Sinks[node].ToArray()), $"node {node} differs");
+
+    public void Dispose()
+    {
+        foreach (var sink in Sinks)
+        {
+            sink.Unblock();
+        }
+        foreach (var node in Nodes.Values)
+        {
+            node.Dispose();
+        }
+        foreach (var listener in Listeners)
+        {
+            listener.Dispose();
+        }
+        Source.Dispose();
+        File.Delete(_file);
+    }
+}
+
+/// <summary>Remembers what it was given, and does something or blocks at a given offset.</summary>
+sealed class RecordingSink : MemoryStream
+{
+    readonly ManualResetEventSlim _open = new(true);
+
+    public long TripAt { get; set; } = long.MaxValue;
+
+    public Action? Trip { get; set; }
+
+    public long BlockAt { get; set; } = long.MaxValue;
+
+    public void Unblock()
+    {
+        BlockAt = long.MaxValue;
+        _open.Set();
+    }
+
+    public override void Write(ReadOnlySpan<byte> buffer)
+    {
+        if (Length + buffer.Length > BlockAt)
+        {
+            _open.Reset();
+            _open.Wait();
+        }
+        base.Write(buffer);
+        if (Length >= TripAt)
+        {
+            TripAt = long.MaxValue;
+            Trip?.Invoke();
+        }
+    }
+}
+
+/// <summary>Passes a connection on and flips one bit of every connection's answer at a given place.</summary>
+sealed class FlippingProxy : IDisposable
+{
+    readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    readonly ChainPeer _to;
+    readonly long _at;
+
+    public FlippingProxy(ChainPeer to, long at)
+    {
+        _to = to;
+        _at = at;
+        _listener.Start();
+        _ = Accept();
+    }
+
+    public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
+
+    public int Flipped { get; private set; }
+
+    public void Dispose() => _listener.Dispose();
+
+    async Task Accept()
+    {
+        try
+        {
+            while (true)
+            {
+                var near = await _listener.AcceptTcpClientAsync();
+                var far = new TcpClient();
+                await far.ConnectAsync(_to.Host, _to.Port);
+                _ = Copy(near, far, long.MaxValue);
+                _ = Copy(far, near, _at);
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // the test is over
+        }
+    }
+
+    async Task Copy(TcpClient from, TcpClient to, long flipAt)
+    {
+        var buffer = new byte[32 * 1024];
+        var position = 0L;
+        try
+        {
+            int count;
+            while ((count = await from.GetStream().ReadAsync(buffer)) > 0)
+            {
+                if (flipAt >= position && flipAt < position + count)
+                {
+                    buffer[flipAt - position] ^= 1;
+                    Flipped++;
+                }
+                await to.GetStream().WriteAsync(buffer.AsMemory(0, count));
+                position += count;
+            }
+            to.Client.Shutdown(SocketShutdown.Send);
+        }
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or InvalidOperationException)
+        {
+            from.Dispose();
+            to.Dispose();
+        }
+    }
+}
