@@ -180,8 +180,10 @@ public sealed class Lab(LabPlaces places)
     {
         await Programs.StartDetached(places.KadPid, places.KadLog,
             ["ip", .. Switch.Inside(places, [kad, "run", "--config", places.SiteFile])], cancel);
-        await Until(Accepts, KadStart, () => $"kad does not accept on {places.KadSocket} within {KadStart.TotalSeconds:0} s; see {places.KadLog}.", cancel,
-            () => !File.Exists(places.KadPid) || KadProcess.IsAlive);
+        await Until(() => Accepts() || !KadProcess.IsAlive, KadStart,
+            () => $"kad does not accept on {places.KadSocket} within {KadStart.TotalSeconds:0} s; see {places.KadLog}.", cancel);
+        if (!KadProcess.IsAlive)
+            throw new LabException($"kad ended at once: {File.ReadLines(places.KadLog).LastOrDefault() ?? "without a word"} (see {places.KadLog})");
     }
 
     private bool Accepts()
@@ -215,13 +217,13 @@ public sealed class Lab(LabPlaces places)
         return LabPlaces.IsPlain(own) ? own : throw new LabException($"ka-lab's own path '{own}' must consist of letters, digits, '/', '.', '_', '+' and '-'.", 2);
     }
 
-    private static async Task Until(Func<bool> done, TimeSpan limit, Func<string> complaint, CancellationToken cancel, Func<bool>? stillPossible = null)
+    private static async Task Until(Func<bool> done, TimeSpan limit, Func<string> complaint, CancellationToken cancel)
     {
         var until = DateTime.UtcNow + limit;
         while (!done())
         {
             await Task.Delay(30, cancel);
-            if (DateTime.UtcNow > until || stillPossible?.Invoke() == false && !done())
+            if (DateTime.UtcNow > until)
                 throw new LabException(complaint());
         }
     }

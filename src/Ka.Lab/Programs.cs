@@ -99,8 +99,18 @@ public static class Programs
     private const string Detach = "echo $$ >\"$1.new\" && mv \"$1.new\" \"$1\"; log=$2; shift 2; exec \"$@\" >>\"$log\" 2>&1 </dev/null";
 
     /// <summary>Starts a program that outlives ka-lab: own session, output to a log, its process id in a file.</summary>
-    public static Task StartDetached(string pidFile, string log, IEnumerable<string> command, CancellationToken cancel) =>
-        Must("setsid", ["--fork", "/bin/sh", "-c", Detach, "sh", pidFile, log, .. command], cancel);
+    /// <remarks>Returns once the file names a process that has become the program, or has ended.</remarks>
+    public static async Task StartDetached(string pidFile, string log, IEnumerable<string> command, CancellationToken cancel)
+    {
+        File.Delete(pidFile);
+        await Must("setsid", ["--fork", "/bin/sh", "-c", Detach, "sh", pidFile, log, .. command], cancel);
+        for (var turn = 0; turn < 500 && !Started(pidFile); turn++)
+            await Task.Delay(10, cancel);
+    }
+
+    private static bool Started(string pidFile) =>
+        File.Exists(pidFile) && int.TryParse(File.ReadAllText(pidFile), out var id)
+        && (!File.Exists($"/proc/{id}/cmdline") || !File.ReadAllText($"/proc/{id}/cmdline").Contains(Detach, StringComparison.Ordinal));
 
     private static Process Start(ProcessStartInfo start)
     {
