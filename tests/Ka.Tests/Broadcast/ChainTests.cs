@@ -103,6 +103,18 @@ public class ChainTests
     }
 
     [Fact]
+    public async Task A_node_is_free_to_leave_when_its_successors_have_everything()
+    {
+        using var chain = new LoopbackChain(MiB, nodes: 2, LoopbackChain.Quick with { Linger = TimeSpan.FromHours(1) });
+        await chain.StartAll();
+        await chain.Nodes[0].Linger();
+        await chain.Nodes[1].Linger();
+        chain.Nodes[0].Dispose();
+        Assert.Null((await chain.Start(1)).Fault); // the ended predecessor sends it on at once
+        Assert.Equal(1, chain.Nodes[1].Progress.Switches);
+    }
+
+    [Fact]
     public async Task A_node_may_ask_before_its_predecessor_has_heard_of_the_broadcast()
     {
         using var chain = new LoopbackChain(MiB, nodes: 2);
