@@ -17,6 +17,10 @@ static class AgentHost
             Console.WriteLine($"ka-agent {typeof(AgentHost).Assembly.GetName().Version?.ToString(3)}");
             return 0;
         }
+        if (string.IsNullOrEmpty(Environment.GetEnvironmentVariable("PATH")))
+        {
+            Environment.SetEnvironmentVariable("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"); // an init may start the agent without any
+        }
         var paths = new AgentPaths();
         // A file in place of /proc/cmdline lets a person try the agent on a running machine.
         var commandLine = await File.ReadAllTextAsync(arguments is ["--cmdline", var file] ? file : "/proc/cmdline", cancel);

@@ -54,7 +54,8 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     int _generation;
     bool _sinkSlow;
     bool _closed;
-    int _awaited = successors;
+    int _arrived;
+    int _served;
     readonly long _begun = Stopwatch.GetTimestamp();
     long _readerSeenAt = Stopwatch.GetTimestamp();
 
@@ -215,7 +216,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             }
             var reader = new RingReader(offset, connection);
             _readers.Add(reader);
-            _awaited--;
+            _arrived++;
             Monitor.PulseAll(_gate);
             return reader;
         }
@@ -226,6 +227,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         lock (_gate)
         {
             _readers.Remove(reader);
+            _served += reader.Position >= total ? 1 : 0;
             _readerSeenAt = Stopwatch.GetTimestamp();
             Monitor.PulseAll(_gate);
         }
@@ -275,12 +277,12 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         }
     }
 
-    /// <summary>Waits until no successor has been attached for a while, or the ring is closed.</summary>
+    /// <summary>Waits until the successors of the plan have everything, or none has been attached for a while, or the ring is closed.</summary>
     public void WaitUnread(TimeSpan quiet)
     {
         lock (_gate)
         {
-            while (!_closed)
+            while (!_closed && (_readers.Count > 0 || _served < successors))
             {
                 var left = _readers.Count > 0 ? quiet : quiet - Stopwatch.GetElapsedTime(_readerSeenAt);
                 if (left <= TimeSpan.Zero)
@@ -308,7 +310,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
 
     long Oldest()
     {
-        if (_awaited > 0 && Stopwatch.GetElapsedTime(_begun) < options.Gather)
+        if (_arrived < successors && Stopwatch.GetElapsedTime(_begun) < options.Gather)
         {
             return 0;
         }

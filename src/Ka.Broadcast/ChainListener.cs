@@ -15,11 +15,15 @@ public sealed class ChainListener : IDisposable
 {
     const int StackBytes = 256 * 1024;
 
+    /// <summary>Ended broadcasts that are remembered: who asks for one of them is sent away at once.</summary>
+    const int EndedLimit = 64;
+
     readonly Socket _socket;
     readonly ChainOptions _options;
     readonly object _gate = new();
     readonly Dictionary<string, (BroadcastKey Key, IChainContent Content)> _broadcasts = new(StringComparer.Ordinal);
     readonly Dictionary<ChainConnection, string> _connections = [];
+    readonly Queue<string> _ended = new();
     bool _closed;
 
     /// <param name="port">Zero lets the kernel choose.</param>
@@ -78,6 +82,12 @@ public sealed class ChainListener : IDisposable
                 return false;
             }
             _broadcasts.Remove(key.Name);
+            _ended.Enqueue(key.Name);
+            if (_ended.Count > EndedLimit)
+            {
+                _ended.Dequeue();
+            }
+            Monitor.PulseAll(_gate);
             foreach (var (connection, _) in _connections.Where(c => c.Value == key.Name))
             {
                 connection.Abort();
@@ -191,6 +201,10 @@ public sealed class ChainListener : IDisposable
                 if (_broadcasts.TryGetValue(name, out var known))
                 {
                     return known.Key;
+                }
+                if (_ended.Contains(name))
+                {
+                    return null;
                 }
                 var left = (_options.Join * 0.8) - Stopwatch.GetElapsedTime(begun);
                 if (left <= TimeSpan.Zero || !Monitor.Wait(_gate, left))

@@ -73,7 +73,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         return new ChainOutcome(_fault, _sinkFailed, Progress);
     }
 
-    /// <summary>Serves successors until there has been none for <see cref="ChainOptions.Linger"/>.</summary>
+    /// <summary>Serves on until the successors of the plan have everything, or none has asked for <see cref="ChainOptions.Linger"/>.</summary>
     public Task Linger() => OnThread("chain linger", () => _ring.WaitUnread(_options.Linger));
 
     public void Dispose()

@@ -41,7 +41,7 @@ public sealed record ChainOptions
     /// <summary>Pause after all sources have failed in turn; doubled up to eight times.</summary>
     public TimeSpan Retry { get; init; } = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>A node that has everything serves on until it had no successor for this long.</summary>
+    /// <summary>A node that has everything, but whose planned successors have not, serves on until none has asked for this long.</summary>
     public TimeSpan Linger { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>Time that one send of the server may take before its reader is let go.</summary>

@@ -49,6 +49,8 @@ static partial class Native
 
     public static void KillGroup(int group) => kill(-group, KillSignal);
 
+    public static void Kill(int process) => kill(process, KillSignal);
+
     /// <summary>Resets the machine through its firmware at once; returns only on failure.</summary>
     public static int Reboot()
     {

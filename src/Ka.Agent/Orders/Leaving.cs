@@ -69,6 +69,27 @@ static class Leaving
         Native.Reboot();
     }
 
+    /// <summary>A post-install may have started daemons of the image in a chroot; they would hold the target.</summary>
+    static void EndProcessesIn(AgentPaths paths)
+    {
+        foreach (var directory in Directory.EnumerateDirectories(paths.Proc))
+        {
+            try
+            {
+                if (int.TryParse(Path.GetFileName(directory), out var process)
+                    && new FileInfo(Path.Combine(directory, "root")).LinkTarget is { } root
+                    && (root == paths.Target || root.StartsWith(paths.Target + "/", StringComparison.Ordinal)))
+                {
+                    Native.Kill(process);
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // it has ended meanwhile
+            }
+        }
+    }
+
     /// <summary>Writes every file system of the target to its disk, with every error seen, and unmounts it.</summary>
     static async Task<Fault?> Flush(AgentPaths paths, bool unmount, CancellationToken cancel)
     {
@@ -83,6 +104,7 @@ static class Leaving
         }
         if (unmount)
         {
+            EndProcessesIn(paths);
             if (await Mounts.Unmount(mounts, cancel) is { } busy)
             {
                 return busy;

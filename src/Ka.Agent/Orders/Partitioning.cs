@@ -11,6 +11,8 @@ static class Partitioning
 {
     static readonly TimeSpan NodesPatience = TimeSpan.FromSeconds(15);
 
+    static readonly TimeSpan BusyPatience = TimeSpan.FromSeconds(5);
+
     /// <summary>Time that the kernel gets to show the new partitions by itself before it is told of them one by one.</summary>
     static readonly TimeSpan KernelPatience = TimeSpan.FromMilliseconds(500);
 
@@ -54,10 +56,26 @@ static class Partitioning
         {
             return notWiped;
         }
-        var start = Tool.Start("sfdisk", ["--quiet", "--wipe", "always", "--wipe-partitions", "always", disk.Device]);
-        var written = await Tool.Run(start, script, ownGroup: false, cancel);
+        var written = await Sfdisk(disk.Device, script, cancel);
         return written.Or(FaultCodes.DiskPartitionFailed, "The partition table could not be written.")
             ?? await AwaitNodes(paths, disk, places, cancel);
+    }
+
+    /// <summary>Something that looks at a disk just released (udev, a scan for signatures) holds it for a moment: sfdisk is tried again.</summary>
+    static async Task<ToolOutcome> Sfdisk(string device, string script, CancellationToken cancel)
+    {
+        var begun = Environment.TickCount64;
+        while (true)
+        {
+            var start = Tool.Start("sfdisk", ["--quiet", "--wipe", "always", "--wipe-partitions", "always", device]);
+            var written = await Tool.Run(start, script, ownGroup: false, cancel);
+            var busy = !written.Ok && written.Errors.Contains("in use", StringComparison.Ordinal);
+            if (!busy || Environment.TickCount64 - begun > BusyPatience.TotalMilliseconds)
+            {
+                return written;
+            }
+            await Task.Delay(200, cancel);
+        }
     }
 
     /// <summary>Partitions that the kernel still knows: their old file systems must not shine through into new ones.</summary>

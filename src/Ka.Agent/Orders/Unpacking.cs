@@ -126,7 +126,9 @@ sealed class Unpacking : IDisposable
 
     static Fault TarFault(int status, string said, string decompressorSaid)
     {
-        var code = said.Contains("No space left on device", StringComparison.Ordinal) ? FaultCodes.DiskFull
+        // A write that the disk takes in part only is told by tar without the reason; there is no other in practice.
+        var full = said.Contains("No space left on device", StringComparison.Ordinal) || said.Contains("Wrote only", StringComparison.Ordinal);
+        var code = full ? FaultCodes.DiskFull
             : said.Contains("Input/output error", StringComparison.Ordinal) ? FaultCodes.DiskIoError
             : FaultCodes.ImageExtractFailed;
         return Fault.Of(code, "The archive could not be unpacked.", $"tar ended with status {status}: {said.Trim()} {decompressorSaid.Trim()}".Trim());

@@ -28,13 +28,16 @@ sealed class AgentLink(BootParameters boot, AgentPaths paths, int chainPort, Ord
     {
         desk.Farewell = Farewell;
         var pause = timing.FirstRetry;
-        while (!cancel.IsCancellationRequested && !_leaving)
+        while (true)
         {
             var (welcomed, refusal) = await Connection(cancel);
             if (refusal is { RetrySeconds: null })
             {
                 log.WriteLine($"ka-agent: the server does not want this machine: {refusal.Code}: {refusal.Message}");
-                await Task.Delay(Timeout.InfiniteTimeSpan, cancel);
+            }
+            if (_leaving || refusal is { RetrySeconds: null })
+            {
+                await Task.Delay(Timeout.InfiniteTimeSpan, cancel); // the machine is about to go, or nobody wants it
             }
             pause = welcomed ? timing.FirstRetry : pause;
             await Task.Delay(refusal?.RetrySeconds is { } seconds ? TimeSpan.FromSeconds(Math.Clamp(seconds, 0, 3600)) : pause, cancel);

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using Ka.Broadcast;
 using Ka.Core.Faults;
 
@@ -103,6 +105,18 @@ public class ChainTests
     }
 
     [Fact]
+    public async Task A_node_is_free_to_leave_when_its_successors_have_everything()
+    {
+        using var chain = new LoopbackChain(MiB, nodes: 2, LoopbackChain.Quick with { Linger = TimeSpan.FromHours(1) });
+        await chain.StartAll();
+        await chain.Nodes[0].Linger();
+        await chain.Nodes[1].Linger();
+        chain.Nodes[0].Dispose();
+        Assert.Null((await chain.Start(1)).Fault); // the ended predecessor sends it on at once
+        Assert.Equal(1, chain.Nodes[1].Progress.Switches);
+    }
+
+    [Fact]
     public async Task A_node_may_ask_before_its_predecessor_has_heard_of_the_broadcast()
     {
         using var chain = new LoopbackChain(MiB, nodes: 2);
@@ -136,6 +150,25 @@ public class ChainTests
         var outcome = await chain.Start(0);
         Assert.Equal(FaultCodes.ImageCorrupt, outcome.Fault!.Code);
         Assert.Equal(0, chain.Sinks[0].Length);
+    }
+
+    [Fact]
+    public async Task A_source_that_never_answers_is_left_for_the_next()
+    {
+        var impatient = LoopbackChain.Quick with { Connect = TimeSpan.FromMilliseconds(100), Join = TimeSpan.FromMilliseconds(100) };
+        using var chain = new LoopbackChain(MiB, nodes: 1, impatient);
+        using var silent = new TcpListener(IPAddress.Loopback, 0); // takes connections and says nothing
+        silent.Start();
+        using var full = new TcpListener(IPAddress.Loopback, 0); // its queue is full: further connections get no answer at all
+        full.Start(0);
+        using var first = new TcpClient();
+        await first.ConnectAsync((IPEndPoint)full.LocalEndpoint);
+        ChainPeer[] dead = [LoopbackChain.Peer(((IPEndPoint)silent.LocalEndpoint).Port), LoopbackChain.Peer(((IPEndPoint)full.LocalEndpoint).Port)];
+        chain.Links = [new ChainLink([.. dead, chain.Server], 0)];
+        var outcome = await chain.Start(0);
+        Assert.Null(outcome.Fault);
+        Assert.Equal(2, outcome.Progress.Switches);
+        chain.AssertDelivered(0);
     }
 
     [Fact]

@@ -1,0 +1,78 @@
+using Ka.Core.Disks;
+using Ka.Protocol.Agents;
+
+namespace Ka.SystemTests.Agent;
+
+/// <summary>
+/// The bootloader's files on a real disk, judged by GRUB's own grub-script-check. GRUB does not install onto loop devices, so grub-install
+/// itself is played by a script that notes its arguments.
+/// </summary>
+public sealed class BootloaderTests : IDisposable
+{
+    const long MiB = 1024 * 1024;
+
+    readonly string _root = Directory.CreateTempSubdirectory("ka-grub").FullName;
+    readonly LoopNode _node;
+
+    public BootloaderTests()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "needs root");
+        Assert.SkipUnless(File.Exists("/usr/bin/grub-script-check"), "needs grub-common");
+        Directory.CreateDirectory(_root + "/bin");
+        File.WriteAllText(_root + "/bin/grub-install", $"#!/bin/sh\necho \"$@\" >{_root}/said\nfindmnt -rno TARGET | grep '^{_root}' >{_root}/mounts\n");
+        File.SetUnixFileMode(_root + "/bin/grub-install", UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        Environment.SetEnvironmentVariable("PATH", _root + "/bin:" + Environment.GetEnvironmentVariable("PATH"));
+        _node = new LoopNode(Path.Combine(_root, "n"), 512 * MiB);
+    }
+
+    public void Dispose()
+    {
+        _node?.Dispose();
+        Directory.Delete(_root, recursive: true);
+    }
+
+    static readonly DiskLayout Layout = new(PartitionTableKind.Gpt,
+    [
+        new("bios", 1 * MiB, PartitionType.BiosBoot, FileSystemKind.None),
+        new("boot", 64 * MiB, PartitionType.Linux, FileSystemKind.Ext4, MountPoint: "/boot"),
+        new("root", null, PartitionType.Linux, FileSystemKind.Ext4, Deploy: true),
+    ]);
+
+    [Fact]
+    public async Task An_image_without_grub_gets_that_of_the_minimal_environment_and_ka_s_configuration()
+    {
+        await _node.MustCarry(new PartitionDisk(_node.Select, Layout, null));
+        await _node.MustCarry(new FormatPartitions(_node.Select, Layout, FileSystemKind.Ext4, OnlyDeploy: false));
+        await _node.MustCarry(new MountTarget(_node.Select, Layout, FileSystemKind.Ext4));
+        File.WriteAllText(_node.Target + "/boot/vmlinuz-6.1", "kernel");
+        File.CreateSymbolicLink(_node.Target + "/vmlinuz", "boot/vmlinuz-6.1");
+        File.WriteAllText(_node.Target + "/boot/initrd 6.1", "initrd");
+
+        var order = new InstallBootloader(new BootTarget("/vmlinuz", "/boot/initrd 6.1", ["console=ttyS0,115200", "odd=$x;'y'"]), _node.Select, Layout);
+        var outcome = await _node.MustCarry(order);
+        Assert.Equal("minimal", outcome.Values!["grub"]);
+        Assert.Equal("ka", outcome.Values["config"]);
+        var configuration = _node.Target + "/boot/grub/grub.cfg";
+        Program.Run("grub-script-check", configuration);
+        var text = File.ReadAllText(configuration);
+        var boot = Program.Run("blkid", "-c", "/dev/null", "-s", "UUID", "-o", "value", _node.Device + "p2").Trim();
+        var root = Program.Run("blkid", "-c", "/dev/null", "-s", "UUID", "-o", "value", _node.Device + "p3").Trim();
+        Assert.Contains($"--set=root '{boot}'", text);
+        Assert.Contains($"linux '/vmlinuz-6.1' 'root=UUID={root}' 'console=ttyS0,115200' 'odd=$x;'\\''y'\\'''\n", text);
+        Assert.Contains("initrd '/initrd 6.1'\n", text);
+        Assert.Equal($"--target=i386-pc --no-floppy --recheck {_node.Device} --boot-directory={_node.Target}/boot\n", File.ReadAllText(_root + "/said"));
+        Assert.Contains(_node.Target + "/proc\n", File.ReadAllText(_root + "/mounts"));
+        await _node.MustCarry(new SyncTarget(Unmount: true)); // nothing is left bound
+    }
+
+    [Fact]
+    public async Task A_kernel_that_is_not_in_the_image_is_named()
+    {
+        await _node.MustCarry(new PartitionDisk(_node.Select, Layout, null));
+        await _node.MustCarry(new FormatPartitions(_node.Select, Layout, FileSystemKind.Ext4, OnlyDeploy: false));
+        await _node.MustCarry(new MountTarget(_node.Select, Layout, FileSystemKind.Ext4));
+        var fault = (await _node.Carry(new InstallBootloader(new BootTarget("/boot/vmlinuz", null, []), _node.Select, Layout))).Fault!;
+        Assert.Equal("bootloader.kernel_missing", fault.Code.Text);
+        Assert.Equal("/boot/vmlinuz", fault.Evidence);
+    }
+}

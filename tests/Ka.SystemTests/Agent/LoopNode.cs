@@ -1,0 +1,86 @@
+using System.Diagnostics;
+using System.Net;
+using Ka.Agent.Machine;
+using Ka.Agent.Orders;
+using Ka.Agent.Session;
+using Ka.Broadcast;
+using Ka.Core.Disks;
+using Ka.Core.Faults;
+using Ka.Protocol.Agents;
+
+namespace Ka.SystemTests.Agent;
+
+/// <summary>One agent's code over a loop device: a node without a machine.</summary>
+sealed class LoopNode : IDisposable
+{
+    readonly string _root;
+    readonly OrderContext _context;
+    readonly FileFetcher _files = new(new BootParameters("127.0.0.1", 1, new string('0', 64), null, ""), () => null);
+
+    public LoopNode(string root, long diskBytes)
+    {
+        _root = root;
+        Directory.CreateDirectory(root);
+        var disk = Path.Combine(root, "disk");
+        using (var file = File.Create(disk))
+        {
+            file.SetLength(diskBytes);
+        }
+        Device = Program.Run("losetup", "--find", "--show", disk).Trim();
+        Chain = new ChainListener(IPAddress.Loopback, 0, ChainOptions.Default);
+        var paths = new AgentPaths(Run: root + "/run", Target: root + "/dest", Home: root + "/home");
+        Directory.CreateDirectory(paths.Run);
+        _context = new OrderContext(paths, "bios", Chain, _files, ChainOptions.Default with { Linger = TimeSpan.FromMilliseconds(100) });
+    }
+
+    public string Device { get; }
+
+    public ChainListener Chain { get; }
+
+    public string Target => _context.Paths.Target;
+
+    public DiskSelector Select => new(Path: Device);
+
+    public Task<OrderOutcome> Carry(AgentOrder order) => OrderBoard.Carry(order, _context, (_, _, _, _, _) => { }, CancellationToken.None);
+
+    public async Task<OrderOutcome> MustCarry(AgentOrder order)
+    {
+        var outcome = await Carry(order);
+        Assert.True(outcome.Fault is null, $"{order.GetType().Name}: {outcome.Fault} {outcome.Fault?.Evidence}");
+        return outcome;
+    }
+
+    public void Dispose()
+    {
+        Chain.Dispose();
+        _files.Dispose();
+        foreach (var mount in Mounts.Below(Mounts.Read(_context.Paths), Target))
+        {
+            Native.UnmountLazily(mount.Directory);
+        }
+        Program.Try("partx", "--delete", Device);
+        Program.Try("losetup", "--detach", Device);
+        Directory.Delete(_root, recursive: true);
+    }
+}
+
+/// <summary>Runs a program of the host and gives what it printed.</summary>
+static class Program
+{
+    public static string Run(string program, params string[] arguments)
+    {
+        var (status, output, errors) = Try(program, arguments);
+        Assert.True(status == 0, $"{program} {string.Join(' ', arguments)}: status {status}: {errors}");
+        return output;
+    }
+
+    public static (int Status, string Output, string Errors) Try(string program, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using var process = Process.Start(start)!;
+        var errors = process.StandardError.ReadToEndAsync();
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output, errors.Result);
+    }
+}
