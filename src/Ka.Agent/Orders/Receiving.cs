@@ -37,7 +37,7 @@ static class Receiving
             var served = false;
             try
             {
-                var outcome = await Receive(node, unpacking, report, cancel);
+                var outcome = await Receive(node, unpacking, context.Paths, report, cancel);
                 if (outcome.Fault is null)
                 {
                     served = true;
@@ -53,34 +53,34 @@ static class Receiving
                 }
             }
         }
+    }
 
-        async Task<OrderOutcome> Receive(ChainNode node, Unpacking unpacking, Report report, CancellationToken cancel)
+    static async Task<OrderOutcome> Receive(ChainNode node, Unpacking unpacking, AgentPaths paths, Report report, CancellationToken cancel)
+    {
+        ChainOutcome received;
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        await using (cancel.Register(unpacking.Kill))
         {
-            ChainOutcome received;
-            using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-            await using (cancel.Register(unpacking.Kill))
+            var receiving = node.Receive(stop.Token);
+            while (await Task.WhenAny(receiving, Task.Delay(ReportPeriod, CancellationToken.None)) != receiving)
             {
-                var receiving = node.Receive(stop.Token);
-                while (await Task.WhenAny(receiving, Task.Delay(ReportPeriod, CancellationToken.None)) != receiving)
+                var p = node.Progress;
+                report("receive", p.Verified, p.Total, p.BytesIn, p.BytesOut);
+                if (unpacking.HasFailed)
                 {
-                    var p = node.Progress;
-                    report("receive", p.Verified, p.Total, p.BytesIn, p.BytesOut);
-                    if (unpacking.HasFailed)
-                    {
-                        await stop.CancelAsync();
-                    }
-                }
-                try
-                {
-                    received = await receiving;
-                }
-                catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
-                {
-                    received = new ChainOutcome(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking program ended too early."), SinkFailed: true, node.Progress);
+                    await stop.CancelAsync();
                 }
             }
-            return await End(received, node, unpacking, context.Paths, report, cancel);
+            try
+            {
+                received = await receiving;
+            }
+            catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+            {
+                received = new ChainOutcome(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking program ended too early."), SinkFailed: true, node.Progress);
+            }
         }
+        return await End(received, node, unpacking, paths, report, cancel);
     }
 
     static async Task<OrderOutcome> End(

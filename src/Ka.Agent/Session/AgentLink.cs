@@ -81,7 +81,7 @@ sealed class AgentLink(BootParameters boot, AgentPaths paths, int chainPort, Ord
         catch (Exception e) when (e is WebSocketException or HttpRequestException or IOException or InvalidDataException
             || (e is OperationCanceledException && !cancel.IsCancellationRequested))
         {
-            log.WriteLine($"ka-agent: link to {boot.Authority}: {e.Message}");
+            log.WriteLine($"ka-agent: link to {boot.Authority}: {e.GetBaseException().Message}");
         }
         finally
         {
