@@ -107,7 +107,7 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
     ScriptSpec Script(
         string name, string? archive, string? file, ImmutableArray<string> command, ClusterNode node, TimeSpan timeout,
         Core.Environments.ImageCompression compression = Core.Environments.ImageCompression.None) =>
-        new(name, archive, compression, file, command, KadeployVariables.For(workflow, node), (int)timeout.TotalSeconds);
+        new(name, archive, compression, file, file is null ? command : ["", .. command], KadeployVariables.For(workflow, node), (int)timeout.TotalSeconds);
 
     public static string Word(AgentTask task) => task switch
     {
