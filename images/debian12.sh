@@ -59,13 +59,13 @@ ClientIdentifier=mac
 NETWORK
 cat >"$WORK/files/keys.service" <<'UNIT'
 [Unit]
-Description=OpenSSH host keys, where the deployment left none
+Description=OpenSSH host key, where the deployment left none
 Before=ssh.service
 ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key
 
 [Service]
 Type=oneshot
-ExecStart=/usr/bin/ssh-keygen -A
+ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key
 
 [Install]
 WantedBy=multi-user.target
