@@ -1,0 +1,65 @@
+#!/bin/bash
+# Runs all tests: the fast ones, then those on real machines. Needs root for the latter (network namespaces, mounts, BMC ports).
+# Usage: ./test.sh [fast|system]
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here" || exit 1
+what=${1:-all}
+case $what in all | fast | system) ;; *) echo "test.sh: '$what' is not known; fast, system, or nothing for both" >&2; exit 2 ;; esac
+
+. packaging/needs.sh
+if [ "$what" = fast ]; then needs images; else needs lab images tests; fi
+
+export KA_TEST_WORK=${KA_TEST_WORK:-$here/artifacts/test-work}
+mkdir -p "$KA_TEST_WORK"
+logs=$here/artifacts/test-logs
+mkdir -p "$logs"
+
+locked=''
+[ "${CI:-}" = true ] && locked=-p:RestoreLockedMode=true
+dotnet build Ka.slnx -v q -nologo -clp:ErrorsOnly $locked || exit 1
+touch artifacts/bin/.built
+
+passed=0 failed=0 skipped=0
+
+# Runs one test program and adds up what it says; a program that dies without a summary counts as failed.
+run() {
+    local name=$1 log=$logs/$1.log
+    shift
+    echo "== $name"
+    "$@" 2>&1 | tee "$log" | grep -v -E 'Discover|Starting:|Finished:' || true
+    local summary
+    summary=$(sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E 'Total: [0-9]+' | tail -1)
+    if [ -z "$summary" ]; then
+        echo "$name ended without a summary"
+        failed=$((failed + 1))
+        return
+    fi
+    local total errors bad left
+    total=$(sed -n 's/.*Total: \([0-9]*\).*/\1/p' <<<"$summary")
+    errors=$(sed -n 's/.*Errors: \([0-9]*\).*/\1/p' <<<"$summary")
+    bad=$(sed -n 's/.*Failed: \([0-9]*\).*/\1/p' <<<"$summary")
+    left=$(sed -n 's/.*Skipped: \([0-9]*\).*/\1/p' <<<"$summary")
+    failed=$((failed + bad + errors))
+    skipped=$((skipped + left))
+    passed=$((passed + total - bad - left))
+    # Every skip says why.
+    sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -A1 -F '[SKIP]' || true
+}
+
+if [ "$what" != system ]; then
+    run fast artifacts/bin/Ka.Tests/debug/Ka.Tests -noLogo -noColor
+fi
+if [ "$what" != fast ]; then
+    if [ "$(id -u)" != 0 ]; then
+        echo "the tests on real machines need root: sudo ./test.sh"
+        exit 1
+    fi
+    packaging/build-images.sh "$KA_TEST_WORK" minimal tiny debian12 || exit 1
+    # Loop devices and mounts of the tests stay in a mount namespace of their own.
+    run system unshare --mount --propagation private artifacts/bin/Ka.SystemTests/debug/Ka.SystemTests -noLogo -noColor
+fi
+
+echo
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]

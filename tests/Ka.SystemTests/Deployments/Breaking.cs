@@ -1,0 +1,50 @@
+using Ka.Core.NodeSets;
+using Ka.Protocol.Rest;
+
+namespace Ka.SystemTests.Deployments;
+
+/// <summary>Machines broken in each macro step: they fail with their cause, the others finish, and the status is 3.</summary>
+[Collection("real machines")]
+public sealed class Breaking(RealLab lab)
+{
+    const string Impatient = """
+        steps:
+          minimal-env: [ { do: untrusted, level: hard, retries: 0, timeout: 180s, first-sign: 60s } ]
+          install: [ { do: chain, retries: 0, timeout: 240s } ]
+          boot: [ { do: kexec, timeout: 90s }, { do: hard-reboot, timeout: 60s } ]
+        limits: { gather: 20s }
+        """;
+
+    [Theory]
+    [InlineData("SetDeploymentEnv", "await_agent", "boot.,power.")]
+    [InlineData("BroadcastEnv", "send_image", "agent.lost")]
+    [InlineData("BootNewEnv", "await_deployed", "boot.no_ssh,power.")]
+    public async Task A_machine_broken_at_a_macro_step_fails_with_its_cause_and_the_others_finish(string macro, string step, string codes)
+    {
+        await lab.ServeAsync(Impatient);
+        var id = await lab.BeginAsync("tiny", "node[1-4]");
+        foreach (var (node, how) in new[] { ("node1", "cable"), ("node2", "hang"), ("node3", "off") })
+        {
+            await lab.UntilAsync(id, $"{node} is at {step}", o => o.PerNode.Any(n => n.Node == node && IsAt(n, step)), TimeSpan.FromMinutes(6));
+            var broken = await lab.LabAsync("break", node, "--how", how);
+            Assert.True(broken.Status == 0, broken.ToString());
+        }
+        var watched = await lab.KaAsync("ops", "watch", id);
+        var ended = await lab.ShowAsync(id);
+        Assert.True(watched.Status == 3, RealLab.Summary(ended) + watched);
+        Assert.Equal("node4", ended.Ok);
+        Assert.Equal("node[1-3]", ended.Failed);
+        foreach (var failure in ended.Failures)
+        {
+            Assert.Equal(macro, failure.Macro);
+            Assert.True(codes.Split(',').Any(c => failure.Code.StartsWith(c, StringComparison.Ordinal)), RealLab.Summary(ended));
+            Assert.NotEqual("", failure.Next);
+        }
+        Assert.Equal(3, ended.Failures.SelectMany(f => NodeSet.Parse(f.Nodes)).Count());
+        Assert.Contains("next ", watched.Output, StringComparison.Ordinal);
+        Assert.Equal("node4", await lab.SshAsync("node4", "hostname"));
+    }
+
+    /// <summary>Early enough in the step that the break is what ends it.</summary>
+    static bool IsAt(NodeProgress node, string step) => node.State == "running" && node.Step == step && (step != "send_image" || node.Done > 0);
+}

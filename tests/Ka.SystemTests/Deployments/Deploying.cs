@@ -1,0 +1,91 @@
+namespace Ka.SystemTests.Deployments;
+
+/// <summary>The main path on real machines: nothing here is simulated.</summary>
+[Collection("real machines")]
+public sealed class Deploying(RealLab lab)
+{
+    const string Patient = """
+        steps:
+          minimal-env: [ { do: untrusted, level: hard, retries: 1, timeout: 300s, first-sign: 120s } ]
+          boot: [ { do: kexec, timeout: 300s }, { do: classical, timeout: 300s }, { do: hard-reboot, timeout: 300s } ]
+        """;
+
+    [Fact]
+    public async Task Four_machines_are_deployed_and_carry_exactly_what_was_packed()
+    {
+        await lab.ServeAsync(Patient);
+        var id = await lab.BeginAsync("tiny", "node[1-4]");
+        var second = await lab.KaAsync("deploy", "tiny", "-w", "node[3-4]", "--no-wait");
+        Assert.Equal(75, second.Status);
+        Assert.Contains($"node[3-4] held by {id}", second.Talk, StringComparison.Ordinal);
+
+        var watched = await lab.KaAsync("ops", "watch", id, "-o", "json");
+        var ended = await lab.ShowAsync(id);
+        Assert.True(watched.Status == 0, RealLab.Summary(ended) + watched.Talk);
+        Assert.Equal("node[1-4]", ended.Ok);
+        foreach (var node in (string[])["node1", "node2", "node3", "node4"])
+        {
+            Assert.Equal(node, await lab.SshAsync(node, "hostname"));
+            Assert.Contains("/dev/vda3 / ext4", await lab.SshAsync(node, "cat /proc/mounts"), StringComparison.Ordinal);
+            Assert.Contains("as packed", await lab.SshAsync(node, "sh /usr/share/ka-fidelity/verify"), StringComparison.Ordinal);
+        }
+        // One of each firmware, read from outside while it is off.
+        foreach (var node in (string[])["node1", "node3"])
+        {
+            await lab.SshAsync(node, "sync");
+            await lab.LabAsync("power", node, "off");
+            await DiskComparison.HoldsAsync(Path.Combine(RealLab.State, node, "disk.raw"), 3, Path.Combine(RealLab.Work, "tiny", "tiny.tar.zst"));
+        }
+    }
+
+    [Fact]
+    public async Task Debian_is_deployed_through_a_server_crash_and_boots_from_its_own_disk_by_its_own_grub()
+    {
+        await lab.ServeAsync(Patient);
+        await lab.MustKaAsync("env", "apply", "-f", Path.Combine(RealLab.Work, "debian12", "debian12.yaml"));
+        var id = await lab.BeginAsync("debian12", "node2,node3");
+        await lab.UntilAsync(id, "the image is being sent", o => o.PerNode.Any(n => n.Step == "send_image" && n.Done > 1 << 20), TimeSpan.FromMinutes(5));
+        lab.Kill();
+        await lab.StartAsync();
+        var ended = await lab.EndAsync(id, TimeSpan.FromMinutes(15));
+        Assert.True(ended.State == "done", RealLab.Summary(ended));
+
+        // DHCP, TFTP and HTTP are gone with the server; what boots now comes from the disk alone.
+        lab.Kill();
+        string[] nodes = ["node2", "node3"];
+        var consoles = nodes.ToDictionary(n => n, n => new FileInfo(Path.Combine(RealLab.State, n, "serial.log")).Length);
+        foreach (var node in nodes)
+        {
+            await IpmiAsync(node, "chassis", "bootdev", "disk");
+            await IpmiAsync(node, "chassis", "power", "off");
+            await IpmiAsync(node, "chassis", "power", "on");
+        }
+        foreach (var node in nodes)
+            await RealLab.UntilAsync($"{node} shows its login prompt", async () => (await ConsoleAsync(node, consoles[node])).Contains($"{node} login:", StringComparison.Ordinal) ? "yes" : null, TimeSpan.FromMinutes(6));
+        await lab.StartAsync();
+        foreach (var node in nodes)
+        {
+            var line = await RealLab.UntilAsync(
+                $"{node} answers by ssh",
+                async () => await RealLab.RunAsync(Path.Combine(AppContext.BaseDirectory, "ka-lab"), ["ssh", "--name", RealLab.Name, node, "-i", lab.Key, "cat /proc/cmdline; hostname"]) is { Status: 0 } e ? e.Output : null,
+                TimeSpan.FromMinutes(4));
+            Assert.Contains("BOOT_IMAGE=", line, StringComparison.Ordinal);
+            Assert.Contains(node, line, StringComparison.Ordinal);
+        }
+    }
+
+    async Task IpmiAsync(string node, params string[] arguments)
+    {
+        string[] command = ["ipmitool", "-I", "lanplus", "-C", "3", "-H", "127.0.1." + node["node".Length..], "-U", "admin", "-f", Path.Combine(RealLab.State, "bmc.password"), .. arguments];
+        var ended = await lab.LabAsync(["exec", "--", .. command]);
+        Assert.True(ended.Status == 0, ended.ToString());
+    }
+
+    static async Task<string> ConsoleAsync(string node, long from)
+    {
+        await using var file = new FileStream(Path.Combine(RealLab.State, node, "serial.log"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        file.Position = Math.Min(from, file.Length);
+        using var reader = new StreamReader(file);
+        return await reader.ReadToEndAsync();
+    }
+}
