@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 help() {
     cat <<'HELP'
 Usage: minimal.sh --agent FILE --out DIR [options]
-Builds DIR/vmlinuz, DIR/initramfs.zst and DIR/manifest from Debian 12 packages. Needs no root.
+Builds DIR/vmlinuz, DIR/initramfs.zst, DIR/localdisk.efi and DIR/manifest from Debian 12 packages. Needs no root.
 
   --agent FILE              executable that becomes /sbin/ka-agent (x86-64 program or script)
   --out DIR                 where the files go
@@ -51,7 +51,8 @@ libpcre2-8-0 libpopt0 libreadline8 libselinux1 libsmartcols1 libssl3 libstdc++6 
 libudev1 liburcu8 libuuid1 libwrap0 libxenmisc4.17 libxencall1 libxendevicemodel1 libxenevtchn1
 libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4 libxentoolcore1 libxentoollog1 libxxhash0 libzstd1 zlib1g"
 # shellcheck disable=SC2086
-fetch "$cache" "$(kernel_package "$kernel")" $packages
+fetch "$cache" "$(kernel_package "$kernel")" $packages grub-efi-amd64-bin
+need grub-mkimage grub-common
 
 tree=$WORK/tree
 skeleton "$tree"
@@ -98,6 +99,18 @@ install -m 600 "$here/minimal/sshd_config" "$tree/etc/ssh/sshd_config"
 chmod 700 "$tree/root/.ssh"
 if [ -n "$keys" ]; then install -m 600 "$keys" "$tree/root/.ssh/authorized_keys"; fi
 
+# iPXE for UEFI cannot start a system from the disk; this GRUB finds the ESP's loader and hands over
+cat >"$WORK/localdisk.cfg" <<'GRUB'
+search --no-floppy --set=root --file /EFI/BOOT/BOOTX64.EFI
+if [ -f /EFI/BOOT/BOOTX64.EFI ]; then
+    chainloader /EFI/BOOT/BOOTX64.EFI
+    boot
+fi
+exit 1
+GRUB
+grub-mkimage -O x86_64-efi -d "$DONOR/usr/lib/grub/x86_64-efi" -p /EFI/BOOT -c "$WORK/localdisk.cfg" -o "$WORK/localdisk.efi" \
+    part_gpt part_msdos fat search search_fs_file chain normal test echo
+
 mkdir -p "$out"
 cp "$DONOR/boot/vmlinuz-$(kernel_version)" "$WORK/vmlinuz"
 initramfs "$tree" "$WORK/initramfs.zst" "$level"
@@ -107,8 +120,8 @@ initramfs "$tree" "$WORK/initramfs.zst" "$level"
     echo "ka-agent - $(sha256sum <"$agent" | cut -d' ' -f1)"
 } >"$WORK/manifest.out"
 # the kernel's modules are in the initramfs: replace both or none, each by rename
-for file in vmlinuz initramfs.zst; do cp "$WORK/$file" "$out/$file.new"; done
-for file in vmlinuz initramfs.zst; do mv "$out/$file.new" "$out/$file"; done
+for file in vmlinuz initramfs.zst localdisk.efi; do cp "$WORK/$file" "$out/$file.new"; done
+for file in vmlinuz initramfs.zst localdisk.efi; do mv "$out/$file.new" "$out/$file"; done
 cp "$WORK/manifest.out" "$out/manifest"
-chmod 644 "$out/vmlinuz" "$out/initramfs.zst" "$out/manifest"
+chmod 644 "$out/vmlinuz" "$out/initramfs.zst" "$out/localdisk.efi" "$out/manifest"
 ls -l "$out/vmlinuz" "$out/initramfs.zst"

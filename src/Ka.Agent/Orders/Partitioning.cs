@@ -25,11 +25,36 @@ static class Partitioning
             return fault!;
         }
         context.Disk = disk;
+        if (TooSmall(order, disk.Facts) is { } small)
+        {
+            return small;
+        }
         var done = await Mounts.Release(context.Paths, disk.Device, cancel)
             ?? (order.Script is { } script
                 ? (await Scripting.Run(script, context, report, cancel)).Fault ?? await AwaitNodes(context.Paths, disk, null, cancel)
                 : await WriteTable(context.Paths, disk, cancel));
         return done is null ? Found(disk) : done;
+    }
+
+    /// <summary>Why the image cannot fit, seen before a byte of the disk changes.</summary>
+    internal static Fault? TooSmall(PartitionDisk order, DiskFacts disk)
+    {
+        if (order.Script is not null || order.NeedBytes == 0)
+        {
+            return null;
+        }
+        if (!SfdiskScript.TryPlace(order.Layout, disk.Bytes, out var places, out var faults))
+        {
+            return faults[0];
+        }
+        var at = 0;
+        while (!order.Layout.Partitions[at].Deploy)
+        {
+            at++;
+        }
+        return places[at].Bytes >= order.NeedBytes
+            ? null
+            : Fault.Of(FaultCodes.ArchiveTooLarge, $"The image unpacks to {order.NeedBytes} bytes, the partition '{order.Layout.Partitions[at].Name}' of {disk.Device} would have {places[at].Bytes}; nothing was erased.", disk.ToString());
     }
 
     static OrderOutcome Found(TargetDisk disk)

@@ -31,6 +31,13 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
     readonly Channel<EngineEvent> _inbox = Channel.CreateUnbounded<EngineEvent>(new UnboundedChannelOptions { SingleReader = true });
     readonly Dictionary<int, CancellationTokenSource> _running = [];
     readonly List<Task> _withdrawals = [];
+    long? _waitingSince;
+
+    /// <summary>
+    /// The engine's own share of the time: from each event's arrival until what follows from it has begun, added up. It contains the
+    /// journal's write to stable storage and holds back no node that is at work meanwhile.
+    /// </summary>
+    public TimeSpan OwnTime { get; private set; }
 
     /// <summary>Asks for the end of the workflow; may be called from any thread.</summary>
     public void Cancel(string by) => _inbox.Writer.TryWrite(new EngineEvent.Cancelled(by));
@@ -62,6 +69,8 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
                 foreach (var happened in Coalesce())
                     entries.Add(new JournalEntry(++seq, world.Clock.GetUtcNow(), happened));
                 await journal.AppendAsync(workflow, entries.ToImmutable(), cancel);
+                var since = _waitingSince ?? world.Clock.GetTimestamp();
+                _waitingSince = null;
                 foreach (var entry in entries)
                 {
                     (state, var decisions) = state.Apply(entry.Event);
@@ -69,6 +78,7 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
                         Carry(decision, state.Plan, cancel);
                     yield return new WorkflowTurn(entry, decisions, state);
                 }
+                OwnTime += world.Clock.GetElapsedTime(since);
             }
             await Task.WhenAll(_withdrawals);
         }
@@ -172,6 +182,7 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
     {
         if (nodes.IsEmpty)
             return;
+        _waitingSince ??= world.Clock.GetTimestamp();
         _inbox.Writer.TryWrite(fault is null
             ? new EngineEvent.Results(group.Id, nodes, [])
             : new EngineEvent.Results(group.Id, NodeBits.Empty, [new NodeFault(nodes, fault)]));

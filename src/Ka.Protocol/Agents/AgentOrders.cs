@@ -22,8 +22,9 @@ public abstract record AgentOrder;
 
 /// <summary>Chooses the disk, wipes old signatures and writes the partition table with sfdisk, or runs the site's script instead.</summary>
 /// <param name="Script">When given, this script partitions in place of sfdisk.</param>
+/// <param name="NeedBytes">What the image unpacks to: a disk on which it cannot fit is refused before anything is erased.</param>
 /// <remarks>Result values: <c>device</c> (<c>/dev/vda</c>), <c>bytes</c>, <c>partition.NAME</c> (<c>/dev/vda3</c>).</remarks>
-public sealed record PartitionDisk(DiskSelector Select, DiskLayout Layout, ScriptSpec? Script) : AgentOrder;
+public sealed record PartitionDisk(DiskSelector Select, DiskLayout Layout, ScriptSpec? Script, long NeedBytes = 0) : AgentOrder;
 
 /// <summary>Makes the file systems of the layout on the disk that was partitioned.</summary>
 /// <param name="OnlyDeploy">Only the deploy partition (a fresh start for a second broadcast).</param>

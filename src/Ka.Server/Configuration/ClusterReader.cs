@@ -21,7 +21,7 @@ public static partial class ClusterReader
     public static void Read(YamlNode root, string text, string folder, ImmutableArray<SiteFinding>.Builder findings, ImmutableArray<Cluster>.Builder clusters)
     {
         var binder = new YamlBinder();
-        var file = binder.Mapping(root, "the cluster", "cluster", "nodes", "groups", "defaults", "steps", "limits", "post-installs");
+        var file = binder.Mapping(root, "the cluster", "cluster", "nodes", "groups", "defaults", "steps", "limits");
         var name = file.RequiredText("cluster");
         binder.Mapping(file.Node("defaults"), "'defaults'", NodeKeys);
         var groups = Groups(binder, file);

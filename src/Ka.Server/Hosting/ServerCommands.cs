@@ -9,6 +9,9 @@ namespace Ka.Server.Hosting;
 /// <summary>What <c>kad</c> does: <c>run</c>, <c>check</c>, <c>sim</c>. People reach them as <c>ka server run</c>, <c>ka config check</c>, <c>ka sim</c>.</summary>
 public static class ServerCommands
 {
+    /// <summary>Where the configuration is when nobody says.</summary>
+    public const string DefaultConfiguration = "/etc/ka/ka.yaml";
+
     public const int Usage = 2, Internal = 70, BadConfiguration = 78;
 
     public static async Task<int> RunAsync(string[] args)
@@ -17,10 +20,12 @@ public static class ServerCommands
         {
             return args switch
             {
+                ["run"] => await ServeAsync(DefaultConfiguration),
                 ["run", "--config", var path] => await ServeAsync(path),
+                ["check"] => Check(DefaultConfiguration),
                 ["check", "--config", var path] => Check(path),
                 ["sim", .. var options] => Simulate(options),
-                _ => Misused("usage: kad run --config FILE | kad check --config FILE | kad sim --nodes N [--seed S] [--loss P] [--fault TEXT]"),
+                _ => Misused("usage: kad run [--config FILE] | kad check [--config FILE] | kad sim --nodes N [--seed S] [--loss P] [--fault TEXT]"),
             };
         }
         catch (Exception bug)

@@ -61,7 +61,7 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
         switch (task)
         {
             case AgentTask.Partition:
-                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null);
+                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes);
                 break;
             case AgentTask.Format:
                 yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: false);

@@ -127,7 +127,7 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
             have.Boots.Forget(workflow.Id);
             if (!have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow()))
                 LogFenced(workflow.Id, fence);
-            LogEnded(workflow.Id, fold.State, fold.Automaton.Ok.Count, fold.Automaton.Ko.Count);
+            LogEnded(workflow.Id, fold.State, fold.Automaton.Ok.Count, fold.Automaton.Ko.Count, live.Runner.OwnTime.TotalMilliseconds);
         }
         catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
         {
@@ -161,8 +161,8 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
     [LoggerMessage(3001, LogLevel.Information, "{Workflow} resumed after {Entries} journal entries")]
     partial void LogResumed(string workflow, int entries);
 
-    [LoggerMessage(3002, LogLevel.Information, "{Workflow} ended {State}: {Ok} ok, {Ko} failed")]
-    partial void LogEnded(string workflow, WorkflowState state, int ok, int ko);
+    [LoggerMessage(3002, LogLevel.Information, "{Workflow} ended {State}: {Ok} ok, {Ko} failed; the engine's own share was {OwnMilliseconds:0} ms")]
+    partial void LogEnded(string workflow, WorkflowState state, int ok, int ko, double ownMilliseconds);
 
     [LoggerMessage(3003, LogLevel.Critical, "{Workflow} stopped by an unexpected exception; the next start takes it up")]
     partial void LogCrashed(Exception exception, string workflow);

@@ -46,10 +46,11 @@ public sealed class RealLab : IAsyncLifetime
     }
 
     /// <summary>Starts the server, or starts it anew with other timeouts; every node is mended and off.</summary>
-    public async Task ServeAsync(string steps)
+    public async Task ServeAsync(string steps, string deploySize = "rest")
     {
         Kill();
-        await File.WriteAllTextAsync(_clusterFile, _originalCluster + "\n" + steps + "\n");
+        var cluster = _originalCluster.Replace("size: rest", "size: " + deploySize, StringComparison.Ordinal);
+        await File.WriteAllTextAsync(_clusterFile, cluster + "\n" + steps + "\n");
         foreach (var node in (string[])["node1", "node2", "node3", "node4"])
         {
             await RunAsync(Beside("ka-lab"), ["mend", node, "--name", Name]);
