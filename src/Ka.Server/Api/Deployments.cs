@@ -12,6 +12,7 @@ using Ka.Engine.Planning;
 using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Protocol.Rest;
+using Ka.Server.Environments;
 using Ka.Server.Hosting;
 using Ka.Server.Workflows;
 using Ka.Store;
@@ -26,7 +27,8 @@ public static partial class Deployments
         .Accepts<DeployBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).Produces<PlanReply>();
 
     static async Task<IResult> PostAsync(
-        HttpRequest request, Site site, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, WorkflowHost host, TimeProvider clock, CancellationToken cancel)
+        HttpRequest request, Site site, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, WorkflowHost host,
+        TimeProvider clock, CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.DeployBody, cancel);
         if (body is null)
@@ -46,8 +48,11 @@ public static partial class Deployments
             return Results.Json(Reply(asked, outcome.Plan!, set!), RestJson.Default.PlanReply);
         if (site.MinimalFault() is { } missing)
             return Problems.Of(Problems.StatusOf(missing.Code), missing);
+        var (frozen, unread) = await SiteScripts.KeepAsync(cluster, files, cancel);
+        if (unread is not null)
+            return Problems.Of(Problems.StatusOf(unread.Code), unread);
         var workflow = new Workflow(
-            "D-" + NewId(), WorkflowKind.Deploy, "root", environment!, cluster,
+            "D-" + NewId(), WorkflowKind.Deploy, "root", environment!, frozen,
             body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow());
         var (fence, busy) = await Task.Run(() => workflows.Accept(workflow), cancel);
         if (!busy.IsEmpty)
