@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 
 namespace Ka.Lab;
 
+/// <summary>What a virtual machine starts with.</summary>
 public enum Firmware
 {
     Bios,
@@ -58,6 +59,7 @@ public enum Breakage
     Slow,
 }
 
+/// <summary>How names, sizes and firmware are written in the lab's commands and files.</summary>
 public static partial class Spelling
 {
     public static string Of(Breakage breakage) => breakage switch

@@ -3,6 +3,7 @@ using System.Diagnostics;
 
 namespace Ka.Lab;
 
+/// <summary>How a program ended.</summary>
 public sealed record Finished(int Status, string Output, string Errors);
 
 /// <summary>Runs other programs, always by argument list.</summary>

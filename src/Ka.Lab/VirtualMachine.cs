@@ -176,6 +176,7 @@ public sealed class VirtualMachine(LabPlaces places, LabFacts facts, Machine mac
     }
 }
 
+/// <summary>The disk images of the virtual machines.</summary>
 public static class Disks
 {
     /// <summary>An empty sparse file of exactly this size; one of that size is left as it is.</summary>

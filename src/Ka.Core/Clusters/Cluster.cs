@@ -22,11 +22,11 @@ public sealed record ClusterNode(
     ImmutableArray<string> Params);
 
 /// <summary>How a node's power is switched.</summary>
-/// <param name="Kind">Name of the driver: <c>ipmi</c>, <c>command</c>, <c>none</c>.</param>
+/// <param name="Kind">Name of the driver: <c>ipmi</c>, <c>command</c>.</param>
 /// <param name="Host">Address of the BMC.</param>
 /// <param name="PasswordFile">Path of a file that only the server may read; the secret itself is never in the configuration.</param>
 /// <param name="Cipher">IPMI cipher suite: 17 or 3, never 0.</param>
-/// <param name="Commands">For <c>command</c>: <c>on</c>, <c>off</c>, <c>soft</c>, <c>hard</c>, <c>very_hard</c>, <c>status</c> → program and arguments.</param>
+/// <param name="Commands">For <c>command</c>: <c>status</c>, <c>on</c>, <c>off</c>, <c>soft</c>, <c>reset</c>, <c>boot-network</c> → program and arguments.</param>
 public sealed record PowerSettings(
     string Kind,
     string? Host,

@@ -38,6 +38,7 @@ public sealed record BootSpec(string Kernel, string? Initrd, ImmutableArray<stri
 /// <param name="Command">Program inside the archive and its arguments; empty for <c>none</c>.</param>
 public sealed record PostInstall(string Name, string? ArchiveSha256, ImageCompression Compression, string? ScriptSha256, ImmutableArray<string> Command, TimeSpan Timeout);
 
+/// <summary>Who may see an environment.</summary>
 public enum Visibility
 {
     Private,

@@ -7,7 +7,7 @@ namespace Ka.Core.Faults;
 /// <param name="Next">What a person does about it.</param>
 public sealed record FaultExplanation(FaultCode Code, string Meaning, string Next);
 
-/// <summary>Every code that Ka uses, with its explanation. A code that is not here does not exist.</summary>
+/// <summary>Every code that Ka uses, those of documents included, with its explanation. A code that is not here does not exist.</summary>
 public static class FaultCodes
 {
     static readonly Dictionary<string, FaultExplanation> Table = new(StringComparer.Ordinal);
@@ -202,7 +202,8 @@ public static class FaultCodes
         "The server met an unexpected exception.",
         "This is a bug of Ka: please report it with the server's log.");
 
-    static readonly FrozenDictionary<string, FaultExplanation> Frozen = Table.ToFrozenDictionary(StringComparer.Ordinal);
+    static readonly FrozenDictionary<string, FaultExplanation> Frozen =
+        Table.Values.Concat(DocumentCodes.All).ToFrozenDictionary(e => e.Code.Text, StringComparer.Ordinal);
 
     public static IReadOnlyCollection<FaultExplanation> All => Frozen.Values;
 

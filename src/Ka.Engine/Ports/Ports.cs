@@ -20,6 +20,7 @@ public enum Level
     VeryHard,
 }
 
+/// <summary>What is wanted of a node's power.</summary>
 public enum PowerAction
 {
     On,

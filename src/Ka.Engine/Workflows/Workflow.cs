@@ -4,6 +4,7 @@ using Ka.Core.Environments;
 
 namespace Ka.Engine.Workflows;
 
+/// <summary>What a workflow is for.</summary>
 public enum WorkflowKind
 {
     Deploy,

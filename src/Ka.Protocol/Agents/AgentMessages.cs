@@ -68,6 +68,7 @@ public sealed record NodeInventory(
 /// <param name="Bus"><c>nvme</c>, <c>sata</c>, <c>scsi</c>, <c>virtio</c>, <c>mmc</c>, <c>usb</c>, <c>other</c>.</param>
 public sealed record DiskSeen(string Name, string? Path, string Bus, long Bytes, string? Model, string? Serial, bool Rotational);
 
+/// <summary>A network card as the agent sees it.</summary>
 public sealed record NicSeen(string Name, string Mac, string? Driver, bool Up, int? SpeedMegabits);
 
 /// <summary>What a server sends to an agent.</summary>
@@ -88,6 +89,7 @@ public sealed record AgentRefusal(string Code, string Message, int? RetrySeconds
 /// <param name="DeadlineSeconds">The agent stops the order by itself after this many seconds.</param>
 public sealed record OrderGiven(string Id, int DeadlineSeconds, AgentOrder Order) : ServerMessage;
 
+/// <summary>The server no longer wants an order.</summary>
 public sealed record OrderCancelled(string Id) : ServerMessage;
 
 /// <summary>Constants of the agent protocol.</summary>

@@ -50,6 +50,7 @@ public sealed record ReceiveImage(
     ImmutableArray<PeerAddress> Upstreams,
     int Successors) : AgentOrder;
 
+/// <summary>Where a source of a broadcast listens.</summary>
 public sealed record PeerAddress(string Host, int Port);
 
 /// <summary>A script with its variables.</summary>

@@ -12,10 +12,13 @@ public sealed record DeployBody(string Environment, string Nodes, ImmutableArray
 /// <summary>What a deployment would do.</summary>
 public sealed record PlanReply(string Environment, string Sha256, long Bytes, long UnpackedBytes, string Nodes, int Count, ImmutableArray<PlannedMacroStep> Steps, ImmutableArray<string> Erases);
 
+/// <summary>A macro step of a plan with its strategies in order.</summary>
 public sealed record PlannedMacroStep(string Name, ImmutableArray<PlannedStrategy> Strategies);
 
+/// <summary>A strategy of a plan and how often it is tried again.</summary>
 public sealed record PlannedStrategy(string Name, int Retries, ImmutableArray<PlannedStep> Steps);
 
+/// <summary>A micro step of a plan and how long a node has for it.</summary>
 public sealed record PlannedStep(string Name, double TimeoutSeconds);
 
 /// <summary>An operation as it stands.</summary>
@@ -66,6 +69,7 @@ public sealed record OperationEvent(
     ImmutableArray<EventFollow> Follows,
     string State);
 
+/// <summary>A fault within an event, and the nodes it struck.</summary>
 public sealed record EventFault(string Nodes, string Code, string Message, string? Evidence);
 
 /// <param name="What"><c>run</c>, <c>wait</c>, <c>retry</c>, <c>fallback</c>, <c>ok</c>, <c>failed</c>.</param>
@@ -74,6 +78,7 @@ public sealed record EventFollow(string What, string Nodes, int Count, string? M
 /// <summary>A line of a node's log within an operation.</summary>
 public sealed record LogLine(DateTimeOffset At, string Node, string Step, string Text);
 
+/// <summary>A registered environment.</summary>
 public sealed record EnvironmentReply(
     string Name,
     int Version,
@@ -107,6 +112,7 @@ public sealed record ApplyReply(string Change, EnvironmentReply Environment);
 /// <summary>The files that a description names, before anything is sent.</summary>
 public sealed record DescriptionFiles(string Name, int Version, ImmutableArray<string> Paths);
 
+/// <summary>A node: what the configuration says of it and what was seen.</summary>
 public sealed record NodeReply(
     string Name,
     string Cluster,
@@ -123,6 +129,7 @@ public sealed record NodeReply(
     DateTimeOffset? ChangedAt,
     System.Text.Json.JsonElement? Inventory);
 
+/// <summary>Name and version of a program, and the version of its API.</summary>
 public sealed record VersionReply(string Name, string Version, string Api);
 
 /// <summary>RFC 9457 problem document with Ka's members.</summary>

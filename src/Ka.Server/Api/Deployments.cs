@@ -27,7 +27,8 @@ public static partial class Deployments
         .Accepts<DeployBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).Produces<PlanReply>();
 
     static async Task<IResult> PostAsync(
-        HttpRequest request, Site site, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, WorkflowHost host, TimeProvider clock, CancellationToken cancel)
+        HttpRequest request, Site site, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, WorkflowHost host,
+        TimeProvider clock, CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.DeployBody, cancel);
         if (body is null)
@@ -47,11 +48,11 @@ public static partial class Deployments
             return Results.Json(Reply(asked, outcome.Plan!, set!), RestJson.Default.PlanReply);
         if (site.MinimalFault() is { } missing)
             return Problems.Of(Problems.StatusOf(missing.Code), missing);
-        var (scripted, unreadable) = await StoreScriptsAsync(cluster, files, cancel);
-        if (unreadable is not null)
-            return Problems.Of(StatusCodes.Status422UnprocessableEntity, unreadable);
+        var (frozen, unread) = await SiteScripts.KeepAsync(cluster, files, cancel);
+        if (unread is not null)
+            return Problems.Of(Problems.StatusOf(unread.Code), unread);
         var workflow = new Workflow(
-            "D-" + NewId(), WorkflowKind.Deploy, "root", environment!, scripted,
+            "D-" + NewId(), WorkflowKind.Deploy, "root", environment!, frozen,
             body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow());
         var (fence, busy) = await Task.Run(() => workflows.Accept(workflow), cancel);
         if (!busy.IsEmpty)
@@ -60,27 +61,6 @@ public static partial class Deployments
         return Results.Json(
             Operations.Reply(new StoredWorkflow(workflow, WorkflowState.Running, fence, null), new OperationFold(workflow), _ => null, detailed: false),
             RestJson.Default.OperationReply, statusCode: StatusCodes.Status201Created);
-    }
-
-    /// <summary>Partitioning scripts of the site become files of the store, so that the workflow has the bytes of this moment.</summary>
-    static async Task<(Cluster, Fault?)> StoreScriptsAsync(Cluster cluster, FileStore files, CancellationToken cancel)
-    {
-        var digests = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var path in cluster.Nodes.Select(n => n.PartitionScript).OfType<string>().Distinct())
-        {
-            try
-            {
-                var bytes = await File.ReadAllBytesAsync(path, cancel);
-                digests[path] = Convert.ToHexStringLower(SHA256.HashData(bytes));
-                if (await files.PutAsync(digests[path], new MemoryStream(bytes), cancel) is { } fault)
-                    return (cluster, fault);
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                return (cluster, Fault.Of(FaultCodes.ConfigInvalid, $"the partitioning script {path} cannot be read", e.Message));
-            }
-        }
-        return (cluster with { Nodes = [.. cluster.Nodes.Select(n => n.PartitionScript is { } path ? n with { PartitionScript = digests[path] } : n)] }, null);
     }
 
     static Fault Busy(ImmutableArray<BusyNode> busy) => Fault.Of(

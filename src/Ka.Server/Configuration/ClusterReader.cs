@@ -55,7 +55,7 @@ public static partial class ClusterReader
             limits.Duration("step-timeout", TimeSpan.FromSeconds(180), TimeSpan.FromSeconds(1), TimeSpan.FromHours(2)),
             []));
         // Layers shared by many nodes are bound once for each of them: the same finding is told once.
-        foreach (var error in binder.Findings.DistinctBy(e => (e.Code, e.At, e.Message)))
+        foreach (var error in binder.Findings.DistinctBy(e => (e.Code, e.At, NodeInMessage().Replace(e.Message, ""))))
             findings.Add(new SiteFinding(error, text));
     }
 
@@ -141,6 +141,9 @@ public static partial class ClusterReader
             kind, power.OptionalText("host"), power.Int("port", 1, 65535, 623), power.OptionalText("user"),
             password is null ? null : Path.GetFullPath(password, folder), cipher is 3 or 17 ? cipher : 17, commands.ToImmutable());
     }
+
+    [GeneratedRegex("node '[^']*'")]
+    private static partial Regex NodeInMessage();
 
     [GeneratedRegex("^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
     private static partial Regex Mac();

@@ -42,7 +42,7 @@ public static class ServerApp
         MapUsers(app);
         AgentRoutes.Map(app);
         app.MapGroup("").Needs(Audience.BootingNodes, "none").MapBoot(app.Services.GetRequiredService<BootServer>());
-        if (withNetworkBoot && configuration.Boot is not { Dhcp: DhcpMode.Off, Tftp: false })
+        if (withNetworkBoot && configuration.Boot is { Interface: not null } and not { Dhcp: DhcpMode.Off, Tftp: false })
             app.Services.GetRequiredService<BootServer>().Start();
         return app;
     }
