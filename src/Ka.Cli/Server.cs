@@ -19,24 +19,26 @@ public sealed record ServerAddress(string Address, string? Token)
     public const string DefaultSocket = "/run/ka/kad.sock";
 
     /// <summary>From options, environment, the site's socket, or a lab that runs here; in this order.</summary>
-    public static ServerAddress Find(string? server, string? tokenFile, string? lab)
+    public static ServerAddress Find(string? server, string? tokenFile, string? lab) =>
+        Find(server, tokenFile, lab, Environment.GetEnvironmentVariable, File.Exists, ReadToken);
+
+    /// <summary>The same with everything that it looks at. A lab that is named is never replaced by the site's server.</summary>
+    internal static ServerAddress Find(
+        string? server, string? tokenFile, string? lab, Func<string, string?> variable, Predicate<string> exists, Func<string, string?> read)
     {
-        var address = server ?? Environment.GetEnvironmentVariable("KA_SERVER");
-        var file = tokenFile ?? Environment.GetEnvironmentVariable("KA_TOKEN_FILE");
-        var token = tokenFile is null ? Environment.GetEnvironmentVariable("KA_TOKEN") : null;
-        lab ??= Environment.GetEnvironmentVariable("KA_LAB");
-        if (address is null && (lab is not null || !File.Exists(DefaultSocket)))
+        var address = server ?? (lab is null ? variable("KA_SERVER") : null);
+        var file = tokenFile ?? variable("KA_TOKEN_FILE");
+        var token = tokenFile is null ? variable("KA_TOKEN") : null;
+        lab ??= variable("KA_LAB");
+        var run = Path.Combine("/run/ka/lab", lab ?? "lab");
+        var socket = Path.Combine(run, "kad.sock");
+        if (address is null && (lab is not null || (!exists(DefaultSocket) && exists(socket))))
         {
-            var run = Path.Combine("/run/ka/lab", lab ?? "lab");
-            if (File.Exists(Path.Combine(run, "kad.sock")))
-            {
-                address = "unix:" + Path.Combine(run, "kad.sock");
-                var state = Path.Combine(run, "state");
-                if (file is null && File.Exists(state))
-                    file = Path.Combine(File.ReadAllText(state).Trim(), "kad", "token");
-            }
+            address = "unix:" + socket;
+            if (file is null && read(Path.Combine(run, "state")) is { } state)
+                file = Path.Combine(state, "kad", "token");
         }
-        token ??= ReadToken(file ?? "/var/lib/ka/token");
+        token ??= read(file ?? "/var/lib/ka/token");
         return new ServerAddress(address ?? "unix:" + DefaultSocket, token);
     }
 

@@ -29,6 +29,9 @@ public sealed record SimulatedOutcome(
 /// <summary>A whole deployment in virtual time: the real planner, automaton and runner over machines that do not exist.</summary>
 public static class SimulatedDeployment
 {
+    /// <summary>A cancellation comes when the journal holds this many entries.</summary>
+    const int CancelAfter = 5;
+
     /// <summary>Runs to the end, or to the moment when the journal holds <paramref name="stopAfter"/> entries (a crash), which returns what there is.</summary>
     public static SimulatedOutcome Run(
         Roster roster,
@@ -79,8 +82,11 @@ public static class SimulatedDeployment
                 foreach (var finish in turn.Decisions.OfType<Decision.Finish>().Where(f => f.Fault is not null))
                     foreach (var node in finish.Nodes)
                         ends[node] = finish.Fault!;
-                if (cancelBy is not null && memory.Entries.Count == 5)
+                if (cancelBy is not null && memory.Entries.Count >= CancelAfter)
+                {
                     runner.Cancel(cancelBy);
+                    cancelBy = null;
+                }
                 if (memory.Entries.Count >= stopAfter && !turn.After.Ended)
                 {
                     crashed = true;

@@ -79,6 +79,12 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
     /// <summary>Whether the node runs its deployed system: what the machine is, not what the engine believes.</summary>
     public bool RunsDeployed(int node) => _machines[node] is { Deployed: true, RunsMinimal: false, Hangs: false } && !Has(node, Misbehaviour.NeverBoots);
 
+    /// <summary>When the node last came up, or null.</summary>
+    public DateTimeOffset? BootedAt(int node) => _machines[node].BootedAt;
+
+    /// <summary>What the node would boot now.</summary>
+    public BootChoice BootsNext(int node) => _machines[node].Choice;
+
     bool Has(int node, Misbehaviour what) => _faults[node].Contains(what);
 
     public IAsyncEnumerable<NodeResult> ApplyAsync(NodeBits nodes, PowerAction action, Level level, AttemptId attempt, Pace pace, CancellationToken cancel) =>

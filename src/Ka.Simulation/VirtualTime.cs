@@ -39,6 +39,7 @@ public sealed class VirtualTime : TimeProvider
     sealed class VirtualTimer(VirtualTime clock, TimerCallback callback, object? state) : ITimer
     {
         TimeSpan _period;
+        object? _state = state;
 
         /// <summary>Order of the armed due time, -1 when not armed.</summary>
         public long Order { get; private set; } = -1;
@@ -59,10 +60,11 @@ public sealed class VirtualTime : TimeProvider
             Order = -1;
             if (_period > TimeSpan.Zero)
                 Change(_period, _period);
-            callback(state);
+            callback(_state);
         }
 
-        public void Dispose() => Order = -1;
+        /// <summary>Its place in the queue stays until it would be due; what it would have called goes now.</summary>
+        public void Dispose() => (Order, _state) = (-1, null);
 
         public ValueTask DisposeAsync()
         {

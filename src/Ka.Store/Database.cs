@@ -13,13 +13,22 @@ public sealed class Database : IDisposable
     readonly SqliteConnection _connection;
     readonly Lock _gate = new();
 
-    /// <exception cref="SqliteException">The file cannot be opened or its schema is newer than this program.</exception>
+    /// <exception cref="SqliteException">The file cannot be opened.</exception>
+    /// <exception cref="InvalidOperationException">Its schema is newer than this program.</exception>
     public Database(string path)
     {
         _connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false }.ToString());
-        _connection.Open();
-        _connection.Execute("pragma journal_mode=wal; pragma synchronous=full; pragma foreign_keys=on; pragma busy_timeout=5000;");
-        Migrate();
+        try
+        {
+            _connection.Open();
+            _connection.Execute("pragma journal_mode=wal; pragma synchronous=full; pragma foreign_keys=on; pragma busy_timeout=5000;");
+            Migrate();
+        }
+        catch
+        {
+            _connection.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Runs one transaction. All writes of the server go through here.</summary>

@@ -41,7 +41,7 @@ static class Neighbours
 
     static Command Through(string name, string description, Func<string?> find, string[] before, Func<string[], string[]>? more = null)
     {
-        var rest = new Argument<string[]>("ARGUMENTS") { Arity = ArgumentArity.ZeroOrMore };
+        var rest = new Argument<string[]>("ARGUMENTS") { Arity = ArgumentArity.ZeroOrMore, Description = "Passed on unchanged" };
         var command = new Command(name, description) { rest };
         command.TreatUnmatchedTokensAsErrors = false;
         command.SetAction(parsed =>

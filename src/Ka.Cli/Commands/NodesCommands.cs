@@ -14,7 +14,7 @@ static class NodesCommands
         var list = new Command("ls", "List nodes") { set };
         list.SetAction((parsed, cancel) => ListAsync(parsed, parsed.GetValue(set), cancel));
         nodes.Add(list);
-        var name = new Argument<string>("NODE");
+        var name = new Argument<string>("NODE") { Description = "As in gris-3" };
         var show = new Command("show", "Show one node with what its agent saw") { name };
         show.SetAction((parsed, cancel) => ShowAsync(parsed, parsed.GetValue(name)!, cancel));
         nodes.Add(show);

@@ -17,7 +17,7 @@ static class OpsCommands
         ops.Add(WithId("show", "Show one operation with every node", ShowAsync));
         ops.Add(WithId("watch", "Follow an operation to its end", WatchAsync));
         ops.Add(WithId("cancel", "End an operation; its nodes are left as they are", CancelAsync));
-        var id = new Argument<string>("ID");
+        var id = new Argument<string>("ID") { Description = "As in D-4M7Q2K" };
         var node = new Option<string?>("--nodes", "-w") { Description = "Only these nodes" };
         var logs = new Command("logs", "What the steps said on the nodes") { id, node };
         logs.SetAction((parsed, cancel) => LogsAsync(parsed, parsed.GetValue(id)!, parsed.GetValue(node), cancel));

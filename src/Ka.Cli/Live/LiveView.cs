@@ -52,7 +52,7 @@ public static class LiveView
             {
                 var transfer = node.Transfer is { Total: { } total } t ? $"  {t.Phase} {100 * t.Done / Math.Max(1, total)} %  {Terminal.Size((long)t.BytesPerSecond)}/s" : "";
                 var again = node.Try > 0 ? $"  (try {node.Try + 1})" : "";
-                yield return Cut($" {Letter(node)} {node.Name,-16} {node.Step ?? node.State}{again}{transfer}", width);
+                yield return Cut($" {Letter(node)} {node.Name,-16} {Where(node)}{again}{transfer}", width);
             }
             yield break;
         }
@@ -70,6 +70,13 @@ public static class LiveView
             yield return line.ToString();
         yield return Cut(" " + string.Join("  ", nodes.GroupBy(Letter).OrderByDescending(g => g.Count()).Select(g => $"{g.Key} {WordOf(g.Key)} {g.Count()}")), width);
     }
+
+    static string Where(WatchedNode node) => node.State switch
+    {
+        "ok" => "ok",
+        "failed" => node.Step is null ? "failed" : $"failed at {node.Step}",
+        _ => node.Step ?? node.State,
+    };
 
     /// <summary>One letter says where a node is; colour never does it alone.</summary>
     public static char Letter(WatchedNode node) => node.State switch

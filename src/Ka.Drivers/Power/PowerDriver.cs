@@ -77,9 +77,9 @@ public sealed class IpmiPower : IPowerDriver
             return new PowerReply(Fault.Of(FaultCodes.PowerRefused, "ipmitool could not be started", result.Evidence));
         if (result.Ok && verb != PowerVerb.Status)
             return new PowerReply(null);
-        if (result.Output.Contains("Chassis Power is on", StringComparison.Ordinal))
+        if (result.Ok && result.Output.Contains("Chassis Power is on", StringComparison.Ordinal))
             return new PowerReply(null, true);
-        if (result.Output.Contains("Chassis Power is off", StringComparison.Ordinal))
+        if (result.Ok && result.Output.Contains("Chassis Power is off", StringComparison.Ordinal))
             return new PowerReply(null, false);
         var unreachable = result.Errors.Contains("Unable to establish", StringComparison.Ordinal)
             || result.Errors.Contains("Get Session", StringComparison.OrdinalIgnoreCase)

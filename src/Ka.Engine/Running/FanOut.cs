@@ -61,10 +61,10 @@ public static class FanOut
         async Task<Fault?> BoundedAsync(int node)
         {
             using var deadline = new CancellationTokenSource(pace.Deadline, pace.Clock);
-            using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancel);
+            await using var ends = cancel.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), deadline);
             try
             {
-                return await one(node, either.Token);
+                return await one(node, deadline.Token);
             }
             catch (OperationCanceledException) when (deadline.IsCancellationRequested && !cancel.IsCancellationRequested)
             {

@@ -56,6 +56,8 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
             Start(group, state.Plan, resumed: true, cancel);
         foreach (var at in state.Gathering.Keys)
             _ = ElapseAsync(at, state.Plan.Gather, cancel);
+        if (!state.Ko.IsEmpty)
+            _withdrawals.Add(WithdrawAsync(state.Ko, cancel)); // the last process may have died between journal and withdrawal
         return TurnsAsync(state, lastSeq, cancel);
     }
 
@@ -85,7 +87,7 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
         finally
         {
             foreach (var running in _running.Values.ToArray())
-                await running.CancelAsync();
+                running.Cancel(); // CancelAsync would leave the strand
         }
     }
 

@@ -15,16 +15,19 @@ public enum Audience
 /// <param name="Right"><c>none</c> is open to everybody who reaches the listener; everything else needs a token.</param>
 public sealed record RouteAccess(Audience Audience, string Right);
 
+/// <summary>What a listener is for; set on each of its connections. A connection without it is of the users' listeners.</summary>
+sealed record ListenerOf(Audience Audience);
+
 /// <summary>Deny by default: wrong listener 404, no declared right 404, no token 401.</summary>
 public static class Access
 {
     public static TBuilder Needs<TBuilder>(this TBuilder route, Audience audience, string right)
         where TBuilder : IEndpointConventionBuilder => route.WithMetadata(new RouteAccess(audience, right));
 
-    public static void UseAccess(this IApplicationBuilder app, Func<ConnectionInfo, Audience> audienceOf, ServerSecrets secrets) => app.Use(async (context, next) =>
+    public static void UseAccess(this IApplicationBuilder app, ServerSecrets secrets) => app.Use(async (context, next) =>
     {
         var access = context.GetEndpoint()?.Metadata.GetMetadata<RouteAccess>();
-        if (context.GetEndpoint() is not null && (access is null || access.Audience != audienceOf(context.Connection)))
+        if (context.GetEndpoint() is not null && (access is null || access.Audience != (context.Features.Get<ListenerOf>()?.Audience ?? Audience.Users)))
         {
             context.Response.StatusCode = StatusCodes.Status404NotFound;
             return;

@@ -54,14 +54,19 @@ public static class Bodies
         try
         {
             var value = JsonSerializer.Deserialize(buffer.GetBuffer().AsSpan(0, (int)buffer.Length), type);
-            return value is null ? (null, Invalid("the body is null", null)) : (value, null);
+            if (value is null)
+                return (null, Invalid([new ProblemError("", "the body is null", null, null, null)]));
+            // The reader takes a member that is left out as null, also where null is refused when it is written.
+            var missing = type.Properties.Where(p => !p.IsGetNullable && p.Get is not null && p.Get(value) is null).Select(p =>
+                new ProblemError("/" + p.Name, $"'{p.Name}' is missing", null, null, null)).ToImmutableArray();
+            return missing.IsEmpty ? (value, null) : (null, Invalid(missing));
         }
         catch (JsonException e)
         {
-            return (null, Invalid(e.Message, $"{e.Path} (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1})"));
+            return (null, Invalid([new ProblemError($"{e.Path} (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1})", e.Message, null, null, null)]));
         }
     }
 
-    static IResult Invalid(string message, string? place) => Problems.Of(
-        StatusCodes.Status400BadRequest, Fault.Of(FaultCodes.RequestInvalid, "the body is not the JSON that is expected"), [new ProblemError(place, message, null, null, null)]);
+    static IResult Invalid(ImmutableArray<ProblemError> errors) =>
+        Problems.Of(StatusCodes.Status400BadRequest, Fault.Of(FaultCodes.RequestInvalid, "the body is not the JSON that is expected"), errors);
 }

@@ -1,9 +1,10 @@
+using System.Text.RegularExpressions;
 using Ka.Core.Faults;
 
 namespace Ka.Server.Environments;
 
 /// <summary>The paths of an archive, with symbolic links followed inside the archive only.</summary>
-public sealed class ArchiveTree
+public sealed partial class ArchiveTree
 {
     /// <summary>As many links as Linux follows in one path.</summary>
     const int LinkLimit = 40;
@@ -64,7 +65,7 @@ public sealed class ArchiveTree
     /// <summary>The newest kernel of <c>/boot</c> with its initrd, when a description names none.</summary>
     public (string Kernel, string? Initrd)? FindKernel()
     {
-        foreach (var kernel in new[] { "/vmlinuz", "/boot/vmlinuz" }.Concat(In("/boot").Where(p => p.StartsWith("/boot/vmlinuz-", StringComparison.Ordinal)).Reverse()))
+        foreach (var kernel in new[] { "/vmlinuz", "/boot/vmlinuz" }.Concat(In("/boot").Where(p => p.StartsWith("/boot/vmlinuz-", StringComparison.Ordinal)).OrderByDescending(ByNumber, StringComparer.Ordinal)))
         {
             if (FindFile(kernel) is null)
                 continue;
@@ -74,6 +75,12 @@ public sealed class ArchiveTree
         }
         return null;
     }
+
+    /// <summary>A key that sorts 6.1.0-10 after 6.1.0-9.</summary>
+    static string ByNumber(string name) => Digits().Replace(name, digits => digits.Value.PadLeft(20, '0'));
+
+    [GeneratedRegex("[0-9]+")]
+    private static partial Regex Digits();
 
     /// <summary>Null when kernel and initrd are there.</summary>
     public Fault? CheckBoot(string kernel, string? initrd)

@@ -94,7 +94,10 @@ public static partial class DescriptionReader
             image.Refuse("kind", Code, $"image kind '{DocumentError.Cut(kind)}' is not supported yet", "tar");
         var digest = image.OptionalText("digest");
         if (digest is not null && !Digest().IsMatch(digest))
+        {
             image.Refuse("digest", Code, $"'{DocumentError.Cut(digest)}' is no digest", "sha256: and 64 hexadecimal digits, lower case");
+            digest = null;
+        }
         var compression = image.OptionalEnum<ImageCompression>("compression") ?? ByName(path);
         return (new NamedFile(path, image.PlaceOf(key)), ImageKind.Tar, compression, digest?["sha256:".Length..], image.PlaceOf("digest"));
     }

@@ -53,11 +53,12 @@ public static class Registration
         try
         {
             var fault = TarWalk.Walk(new BufferedStream(process.StandardOutput.BaseStream, 256 * 1024), tree.Add, cancel);
-            if (fault is not null && !process.HasExited)
+            // A walk that ended with the stream leaves the program to end by itself and to say why.
+            if (fault is not null && fault.Code != FaultCodes.ArchiveTruncated && !process.HasExited)
                 process.Kill();
             process.WaitForExit();
             var said = errors.GetAwaiter().GetResult().Trim();
-            if (fault is null && process.ExitCode != 0)
+            if (process.ExitCode != 0 && (fault is null || fault.Code == FaultCodes.ArchiveTruncated))
                 fault = Fault.Of(FaultCodes.ArchiveInvalid, $"{program} ended with status {process.ExitCode}", said);
             if (said.Contains("truncated", StringComparison.OrdinalIgnoreCase) || said.Contains("unexpected end", StringComparison.OrdinalIgnoreCase)
                 || said.Contains("premature", StringComparison.OrdinalIgnoreCase) || said.Contains("unfinished stream", StringComparison.OrdinalIgnoreCase))

@@ -78,7 +78,8 @@ public static class TarWalk
         if (type == 'S' && !SkipSparseMap(stream, header))
             return Truncated(null);
         var bytes = pending.Size ?? size;
-        var hasData = type is '0' or '\0' or '7' or 'S';
+        // Links, devices and directories have none; a type that is not known is a file (POSIX.1-2017 pax, "typeflag").
+        var hasData = type is not ('1' or '2' or '3' or '4' or '5' or '6');
         if (hasData && !Skip(stream, bytes + Padding(bytes)))
             return Truncated(null);
         var name = pending.Name ?? HeaderName(header);

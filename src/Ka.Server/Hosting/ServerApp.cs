@@ -38,7 +38,7 @@ public static class ServerApp
         app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(5), KeepAliveTimeout = TimeSpan.FromSeconds(20) });
         app.UseRouting();
         app.UseMiddleware<UnexpectedExceptions>();
-        app.UseAccess(connection => AudienceOf(connection, configuration.Nodes), secrets);
+        app.UseAccess(secrets);
         MapUsers(app);
         AgentRoutes.Map(app);
         app.MapGroup("").Needs(Audience.BootingNodes, "none").MapBoot(app.Services.GetRequiredService<BootServer>());
@@ -110,16 +110,21 @@ public static class ServerApp
                 kestrel.Listen(user.EndPoint!);
         }
         var nodes = configuration.Nodes;
-        kestrel.Listen(nodes.Address, nodes.Http, listen => listen.Protocols = HttpProtocols.Http1);
+        kestrel.Listen(nodes.Address, nodes.Http, listen => Serve(listen, Audience.BootingNodes));
         kestrel.Listen(nodes.Address, nodes.Agent, listen =>
         {
-            listen.Protocols = HttpProtocols.Http1;
+            Serve(listen, Audience.Agents);
             listen.UseHttps(secrets.Certificate);
         });
     }
 
-    static Audience AudienceOf(ConnectionInfo connection, NodeListener nodes) =>
-        nodes.Address.Equals(connection.LocalIpAddress) && connection.LocalPort == nodes.Http ? Audience.BootingNodes
-        : nodes.Address.Equals(connection.LocalIpAddress) && connection.LocalPort == nodes.Agent ? Audience.Agents
-        : Audience.Users;
+    static void Serve(ListenOptions listen, Audience audience)
+    {
+        listen.Protocols = HttpProtocols.Http1;
+        listen.Use(next => connection =>
+        {
+            connection.Features.Set(new ListenerOf(audience));
+            return next(connection);
+        });
+    }
 }

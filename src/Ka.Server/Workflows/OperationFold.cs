@@ -37,7 +37,10 @@ public sealed class OperationFold
 
     public long LastSeq { get; private set; }
 
-    public bool WasCancelled { get; private set; }
+    /// <summary>Nodes that a cancellation ended.</summary>
+    NodeBits _cancelled = NodeBits.Empty;
+
+    public bool WasCancelled => !_cancelled.IsEmpty;
 
     /// <summary>The plan is a pure function of what was accepted, so it is never stored.</summary>
     public static Plan PlanOf(Workflow workflow)
@@ -79,7 +82,7 @@ public sealed class OperationFold
             case EngineEvent.GatherElapsed elapsed:
                 return ("gathered", before.Gathering.GetValueOrDefault(elapsed.At, NodeBits.Empty), elapsed.At, []);
             case EngineEvent.Cancelled:
-                WasCancelled = true;
+                _cancelled |= before.Nodes - before.Ok - before.Ko;
                 return ("cancelled", before.Nodes - before.Ok - before.Ko, null, []);
             case EngineEvent.Results results:
                 if (!before.Running.TryGetValue(results.Group, out var group))
@@ -129,7 +132,7 @@ public sealed class OperationFold
 
     NodeProgress Node(int index, Dictionary<int, (Position At, string State)> places, TransferState? transfer)
     {
-        var failure = _failures.TryGetValue(index, out var f) ? f.Fault.Code.Text : null;
+        var failure = _failures.TryGetValue(index, out var f) && !_cancelled.Contains(index) ? f.Fault.Code.Text : null;
         if (places.TryGetValue(index, out var place))
         {
             var macro = Plan.MacroSteps[place.At.Macro];
@@ -145,7 +148,7 @@ public sealed class OperationFold
     public IEnumerable<FailureReply> Failures()
     {
         var alike = Automaton.Ko
-            .Select(n => (Node: n, Failure: _failures.TryGetValue(n, out var f) && !WasCancelled ? f : (Fault.Of(FaultCodes.OperationCancelled, "the operation was cancelled"), default, 0)))
+            .Select(n => (Node: n, Failure: _failures.TryGetValue(n, out var f) && !_cancelled.Contains(n) ? f : (Fault.Of(FaultCodes.OperationCancelled, "the operation was cancelled"), default, 0)))
             .GroupBy(n => (n.Failure.Item1.Code, n.Failure.Item1.Message, n.Failure.Item2, n.Failure.Item3));
         foreach (var group in alike)
         {

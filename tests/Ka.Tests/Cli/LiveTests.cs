@@ -1,0 +1,170 @@
+using System.CommandLine;
+using System.Runtime.CompilerServices;
+using Ka.Cli;
+using Ka.Cli.Commands;
+using Ka.Cli.Live;
+using Ka.Protocol.Rest;
+
+namespace Ka.Tests.Cli;
+
+public class LiveTests
+{
+    static readonly DateTimeOffset Noon = DateTimeOffset.UnixEpoch.AddHours(12);
+
+    static readonly OperationReply Operation = new(
+        "D-4M7Q2K", "deploy", "root", "running", "debian12:1", "gris-[1-4]", 4, "", "", Noon, null, 0, [], []);
+
+    /// <summary>A run in which gris-3 needs a second try and gris-4 fails.</summary>
+    static readonly OperationEvent[] Run =
+    [
+        Event(1, 0, "started", "gris-[1-4]", null, Follow("run", "gris-[1-4]", "SetDeploymentEnv", "Untrusted", "boot_minimal")),
+        Event(2, 1, "step_ok", "gris-[1-4]", "SetDeploymentEnv/Untrusted/boot_minimal", Follow("run", "gris-[1-4]", "SetDeploymentEnv", "Untrusted", "reboot")),
+        Event(3, 9, "step_failed", "gris-[1-3]", "SetDeploymentEnv/Untrusted/reboot",
+            Follow("run", "gris-[1-2]", "SetDeploymentEnv", "Untrusted", "await_agent"), Follow("retry", "gris-3", "SetDeploymentEnv", "Untrusted", "boot_minimal", 1))
+            with { Faults = [new EventFault("gris-3", "power.refused", "the BMC answered with an error", null)] },
+        Event(4, 60, "step_ok", "gris-[1-2]", "SetDeploymentEnv/Untrusted/mount", Follow("run", "gris-[1-2]", "BroadcastEnv", "Chain", "send_image")),
+        Event(5, 70, "step_failed", "gris-4", "SetDeploymentEnv/Untrusted/reboot", Follow("failed", "gris-4", null, null, null))
+            with { Faults = [new EventFault("gris-4", "power.bmc_unreachable", "the BMC does not answer", null)] },
+    ];
+
+    static readonly OperationEvent[] End =
+    [
+        Event(6, 120, "step_ok", "gris-[1-2]", "BootNewEnv/Kexec/await_deployed", Follow("ok", "gris-[1-2]", null, null, null)),
+        Event(7, 150, "ended", "gris-3", "BootNewEnv/Kexec/await_deployed", Follow("ok", "gris-3", null, null, null)) with { State = "partial" },
+    ];
+
+    [Fact]
+    public void A_run_is_drawn_as_it_stands() => Golden("running", Drawn(Run, 80));
+
+    [Fact]
+    public void A_transfer_is_drawn_with_its_rate_and_what_is_left()
+    {
+        var state = Folded(Run);
+        state.Apply([.. new[] { "gris-1", "gris-2" }.Select((n, i) => new NodeProgress(n, "running", 2, "BroadcastEnv", "Chain", "send_image", 0, null, "receive", (50 + i) << 20, 100 << 20, 10 << 20))]);
+        Golden("transfer", string.Join('\n', LiveView.Draw("D-4M7Q2K", state, Noon.AddSeconds(80), 80)) + "\n");
+    }
+
+    [Fact]
+    public void An_end_is_drawn_with_every_nodes_fate() => Golden("ended", Drawn([.. Run, .. End], 60));
+
+    [Fact]
+    public void Many_nodes_have_a_letter_each()
+    {
+        var many = Event(1, 0, "started", "gris-[1-100]", null, Follow("run", "gris-[1-90]", "SetDeploymentEnv", "Untrusted", "reboot"));
+        Golden("many", Drawn([many], 60));
+    }
+
+    [Fact]
+    public void No_line_is_wider_than_the_terminal() =>
+        Assert.All(LiveView.Draw(new string('t', 200), Folded([.. Run, .. End]), Noon, 40), line => Assert.True(line.Length <= 40, line));
+
+    [Fact]
+    public void A_log_gets_one_line_for_each_thing_worth_knowing()
+    {
+        var state = new WatchState();
+        var lines = new List<string>();
+        foreach (var happened in (OperationEvent[])[.. Run, .. End])
+        {
+            state.Apply(happened);
+            lines.AddRange(PlainLines.Of(Operation, happened, state, verbose: false));
+        }
+        Golden("plain", string.Join('\n', lines) + "\n");
+    }
+
+    [Fact]
+    public void Folding_remembers_where_everybody_is()
+    {
+        var state = Folded(Run);
+        Assert.Equal(["gris-1 2 running", "gris-2 2 running", "gris-3 1 retrying", "gris-4 1 failed"], state.Nodes.OrderBy(n => n.Name).Select(n => $"{n.Name} {n.Macro} {n.State}"));
+        Assert.Equal((5L, 2, 1, "running"), (state.LastSeq, state.Past(1), state.Failed, state.State));
+    }
+
+    [Fact]
+    public void A_summary_says_step_cause_evidence_and_the_next_command()
+    {
+        var failure = new FailureReply("gris-4", 1, "SetDeploymentEnv", "reboot", 3, "power.bmc_unreachable", "the BMC does not answer", "line one\nline two", "meaning", "Look at the BMC.");
+        var ended = Operation with { State = "partial", Ok = "gris-[1-3]", Failed = "gris-4", EndedAt = Noon.AddSeconds(150), Failures = [failure] };
+        Golden("summary", string.Join('\n', Summary.Lines(ended)) + "\n");
+    }
+
+    [Theory]
+    [InlineData("done", 0), InlineData("failed", 1), InlineData("partial", 3), InlineData("cancelled", 5), InlineData("running", 70)]
+    public void An_end_has_its_exit_status(string state, int status) => Assert.Equal(status, ExitCodes.OfState(state));
+
+    [Theory]
+    [InlineData(409, "nodes.busy", 75), InlineData(409, "environment.in_use", 75), InlineData(401, "auth.missing", 77), InlineData(403, "anything", 77)]
+    [InlineData(0, "server.unreachable", 69), InlineData(503, "minimal.missing", 78), InlineData(500, "server.internal", 70), InlineData(422, "nodes.invalid", 65)]
+    public void A_refusal_has_its_exit_status(int status, string code, int exit) => Assert.Equal(exit, ExitCodes.OfProblem(status, code));
+
+    [Fact]
+    public void Every_command_option_and_argument_is_described()
+    {
+        Walk(CommandTree.Build());
+
+        static void Walk(Command command)
+        {
+            Assert.False(string.IsNullOrWhiteSpace(command.Description), command.Name);
+            Assert.All(command.Options, o => Assert.False(string.IsNullOrWhiteSpace(o.Description), $"{command.Name} {o.Name}"));
+            Assert.All(command.Arguments, a => Assert.False(string.IsNullOrWhiteSpace(a.Description), $"{command.Name} {a.Name}"));
+            foreach (var below in command.Subcommands)
+                Walk(below);
+        }
+    }
+
+    const string Site = "/run/ka/kad.sock", Demo = "/run/ka/lab/demo/kad.sock", Lab = "/run/ka/lab/lab/kad.sock";
+
+    [Theory]
+    [InlineData("http://a:1", "demo", "KA_SERVER=http://b:2", Site, "http://a:1")]
+    [InlineData(null, "demo", "KA_SERVER=http://b:2", Site, "unix:" + Demo)]
+    [InlineData(null, null, "KA_SERVER=http://b:2 KA_LAB=demo", Site, "http://b:2")]
+    [InlineData(null, null, "KA_LAB=demo", Site, "unix:" + Demo)]
+    [InlineData(null, null, "", Site + " " + Lab, "unix:" + Site)]
+    [InlineData(null, null, "", Lab, "unix:" + Lab)]
+    [InlineData(null, null, "", "", "unix:" + Site)]
+    public void An_option_goes_before_the_environment_and_that_before_what_runs_here(string? server, string? lab, string variables, string sockets, string address) =>
+        Assert.Equal(address, Find(server, null, lab, variables, sockets).Address);
+
+    [Theory]
+    [InlineData("mine", null, "KA_TOKEN=said KA_TOKEN_FILE=theirs", "in mine")]
+    [InlineData(null, null, "KA_TOKEN=said KA_TOKEN_FILE=theirs", "said")]
+    [InlineData(null, "demo", "KA_TOKEN_FILE=theirs", "in theirs")]
+    [InlineData(null, "demo", "", "in in /run/ka/lab/demo/state/kad/token")]
+    [InlineData(null, null, "", "in /var/lib/ka/token")]
+    public void A_token_is_found_in_the_same_order(string? file, string? lab, string variables, string? token) => Assert.Equal(token, Find(null, file, lab, variables, Site).Token);
+
+    static ServerAddress Find(string? server, string? file, string? lab, string variables, string sockets)
+    {
+        var set = variables.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(v => v.Split('=', 2)).ToDictionary(v => v[0], v => v[1]);
+        return ServerAddress.Find(server, file, lab, set.GetValueOrDefault, path => sockets.Split(' ').Contains(path), path => "in " + path);
+    }
+
+    static string Drawn(OperationEvent[] events, int width) =>
+        string.Join('\n', LiveView.Draw("D-4M7Q2K  debian12:1 → 4 nodes: gris-[1-4]", Folded(events), Noon.AddSeconds(200), width)) + "\n";
+
+    static WatchState Folded(OperationEvent[] events)
+    {
+        var state = new WatchState();
+        foreach (var happened in events)
+            state.Apply(happened);
+        return state;
+    }
+
+    static OperationEvent Event(long seq, int seconds, string kind, string nodes, string? at, params EventFollow[] follows)
+    {
+        var place = at?.Split('/') ?? [null!, null!, null!];
+        return new OperationEvent(seq, Noon.AddSeconds(seconds), kind, nodes, 0, place[0], place[1], place[2], 0, [], [.. follows], "running");
+    }
+
+    static EventFollow Follow(string what, string nodes, string? macro, string? strategy, string? step, int attempt = 0) => new(what, nodes, 0, macro, strategy, step, attempt);
+
+    static void Golden(string name, string text, [CallerFilePath] string here = "")
+    {
+        var path = Path.Combine(Path.GetDirectoryName(here)!, "golden", name + ".txt");
+        if (Environment.GetEnvironmentVariable("UPDATE_GOLDEN") == "1")
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            File.WriteAllText(path, text);
+        }
+        Assert.Equal(File.ReadAllText(path), text);
+    }
+}

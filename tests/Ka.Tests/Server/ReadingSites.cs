@@ -1,0 +1,92 @@
+using System.Net;
+using Ka.Server.Configuration;
+
+namespace Ka.Tests.Server;
+
+public sealed class ReadingSites : IDisposable
+{
+    const string Site = """
+        server:
+          state: state
+          users: ["unix:/run/ka/kad.sock", "127.0.0.1:8443"]
+          nodes: {address: 10.0.0.1}
+        boot: {dhcp: off, network: 10.0.0.0/16}
+        clusters: [gris.yaml]
+        """;
+
+    const string Gris = """
+        cluster: gris
+        defaults:
+          rack: r0
+          power: {kind: ipmi, user: admin, passwordFile: secret, host: 10.1.0.99}
+          params: console=tty0
+        groups:
+          uefi: {nodes: "gris-[2-3]", firmware: uefi, rack: r1}
+          far: {nodes: "gris-3", rack: r2, power: {port: 1623}}
+        nodes:
+          gris-1: {mac: "52:54:00:00:00:01", address: 10.0.0.11}
+          gris-2: {mac: "52:54:00:00:00:02", address: 10.0.0.12}
+          gris-3: {mac: "52:54:00:AA:00:03", address: 10.0.0.13, power: {host: 10.1.0.3}}
+        limits: {reboot-window: 7, gather: 5s}
+        """;
+
+    readonly TemporaryDirectory _directory = new();
+
+    public void Dispose() => _directory.Dispose();
+
+    [Fact]
+    public void A_node_is_its_own_entry_over_its_groups_over_the_cluster()
+    {
+        var reading = Read(Site, Gris);
+        Assert.Empty(reading.Findings.Select(f => f.ToString()));
+        var cluster = Assert.Single(reading.Site!.Clusters);
+        Assert.Equal(["r0", "r1", "r2"], cluster.Nodes.Select(n => n.Rack));
+        Assert.Equal(["bios", "uefi", "uefi"], cluster.Nodes.Select(n => n.Firmware));
+        Assert.Equal(["10.1.0.99", "10.1.0.99", "10.1.0.3"], cluster.Nodes.Select(n => n.Power.Host));
+        Assert.Equal([623, 623, 1623], cluster.Nodes.Select(n => n.Power.Port));
+        Assert.All(cluster.Nodes, n => Assert.Equal((_directory["secret"], "admin", 17), (n.Power.PasswordFile, n.Power.User, n.Power.Cipher)));
+        Assert.Equal("52:54:00:aa:00:03", cluster.Nodes[2].Mac);
+        Assert.Equal((7, TimeSpan.FromSeconds(5)), (cluster.RebootWindow, cluster.Gather));
+        Assert.Equal(_directory["state"], reading.Site.StateDirectory);
+        Assert.Equal((IPAddress.Parse("10.0.0.1"), 8480, 8481, 8482), (reading.Site.Nodes.Address, reading.Site.Nodes.Http, reading.Site.Nodes.Agent, reading.Site.Nodes.Chain));
+    }
+
+    [Theory]
+    [InlineData("mac: \"52:54:00:00:00:02\"", "mac: nonsense", "gris.yaml:11", "no MAC address")]
+    [InlineData("address: 10.0.0.12", "address: 10.0.0.1.2", "gris.yaml:11", "no IPv4 address")]
+    [InlineData("kind: ipmi", "kind: impi", "gris.yaml:4", "not known")]
+    [InlineData("kind: ipmi", "cipher: 0", "gris.yaml:4", "lets everybody in")]
+    [InlineData("passwordFile", "pasword", "gris.yaml:4", "passwordFile")]
+    [InlineData("firmware: uefi", "firmware: coreboot", "gris.yaml:7", "no firmware")]
+    [InlineData("gris-[2-3]", "gris-[2-", "gris.yaml:7", "node set")]
+    [InlineData("reboot-window: 7", "reboot-window: 0", "gris.yaml:13", "")]
+    [InlineData("gather: 5s", "gather: soon", "gris.yaml:13", "")]
+    [InlineData("limits:", "steps: {boot: [{do: kexek}]}\nlimits:", "gris.yaml:13", "not known in 'boot'")]
+    [InlineData("52:54:00:00:00:02", "52:54:00:00:00:01", "ka.yaml", "MAC 52:54:00:00:00:01 stands 2 times (gris-1, gris-2)")]
+    [InlineData("10.0.0.12", "10.0.0.11", "ka.yaml", "address 10.0.0.11 stands 2 times")]
+    public void An_error_in_a_cluster_is_said_at_its_place(string old, string wrong, string place, string says) => Refuses(Site, Gris.Replace(old, wrong), place, says);
+
+    [Theory]
+    [InlineData("unix:/run/ka/kad.sock", "0.0.0.0:80", "ka.yaml:3", "no listener")]
+    [InlineData("10.0.0.1}", "0.0.0.0}", "ka.yaml:4", "no address of one interface")]
+    [InlineData("10.0.0.1}", "10.0.0.1, http: 0}", "ka.yaml:4", "")]
+    [InlineData("10.0.0.1}", "10.0.0.1, http: 65536}", "ka.yaml:4", "")]
+    [InlineData("dhcp: off", "dhcp: full", "ka.yaml:5", "needs 'interface'")]
+    [InlineData("10.0.0.0/16", "10.0.0.0/33", "ka.yaml:5", "no network")]
+    [InlineData("gris.yaml", "nowhere.yaml", "ka.yaml:6", "cannot be read")]
+    [InlineData("clusters", "clutsers", "ka.yaml:6", "clusters")]
+    public void An_error_in_the_server_is_said_at_its_place(string old, string wrong, string place, string says) => Refuses(Site.Replace(old, wrong), Gris, place, says);
+
+    void Refuses(string site, string gris, string place, string says)
+    {
+        var reading = Read(site, gris);
+        Assert.Null(reading.Site);
+        Assert.Contains(reading.Findings, f => f.ToString().Contains(place, StringComparison.Ordinal) && f.ToString().Contains(says, StringComparison.Ordinal));
+    }
+
+    SiteReading Read(string site, string gris)
+    {
+        _directory.Write("gris.yaml", gris);
+        return SiteReader.Read(_directory.Write("ka.yaml", site));
+    }
+}

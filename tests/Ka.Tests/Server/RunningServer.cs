@@ -1,0 +1,138 @@
+using System.Collections.Immutable;
+using System.Formats.Tar;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using Ka.Boot;
+using Ka.Core.Clusters;
+using Ka.Core.Disks;
+using Ka.Core.NodeSets;
+using Ka.Protocol.Rest;
+using Ka.Server.Configuration;
+using Ka.Server.Hosting;
+using Ka.Simulation;
+using Microsoft.AspNetCore.Builder;
+
+namespace Ka.Tests.Server;
+
+/// <summary>A whole server in this process: a Unix socket for people, loopback ports of the kernel's choice for nodes.</summary>
+public sealed class RunningServer : IAsyncLifetime
+{
+    readonly TemporaryDirectory _directory = new();
+    WebApplication? _app;
+
+    public WebApplication App => _app!;
+
+    public HttpClient Http { get; private set; } = null!;
+
+    public HttpClient WithoutToken { get; private set; } = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        _directory.Write("minimal/vmlinuz", "kernel");
+        _directory.Write("minimal/initramfs.zst", "initramfs");
+        _app = ServerApp.Build(Configuration(), withNetworkBoot: false);
+        await _app.StartAsync();
+        WithoutToken = Client(null);
+        Http = Client(File.ReadAllText(_directory["state/token"]).Trim());
+        await SendAsync(Image());
+        Assert.Equal(HttpStatusCode.Created, (await ApplyAsync(Description)).StatusCode);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Http?.Dispose();
+        WithoutToken?.Dispose();
+        if (_app is not null)
+        {
+            await _app.StopAsync();
+            await _app.DisposeAsync();
+        }
+        _directory.Dispose();
+    }
+
+    public const string Description = "name: debian12\nimage:\n  file: debian12.tar\nboot:\n  kernel: /boot/vmlinuz\n";
+
+    /// <summary>gris-[1-4]: their power command never ends; gris-[5-7]: no power at all; gris-8: a deploy partition of 1 MiB.</summary>
+    SiteConfiguration Configuration()
+    {
+        var hangs = new PowerSettings("command", null, 623, null, null, 17, new Dictionary<string, ImmutableArray<string>>
+        {
+            ["status"] = ["/usr/bin/tail", "-f", "/dev/null"], ["on"] = ["/bin/true"], ["off"] = ["/bin/true"],
+        }.ToImmutableDictionary());
+        var sample = SimulatedDeployment.SampleCluster([.. Enumerable.Range(1, 8).Select(i => $"gris-{i}")]);
+        var small = new DiskLayout(PartitionTableKind.Gpt, [new PartitionSpec("root", 1 << 20, PartitionType.Linux, FileSystemKind.Ext4, Deploy: true)]);
+        var cluster = sample with
+        {
+            Nodes = [.. sample.Nodes.Select((n, i) => n with
+            {
+                Mac = $"52:54:00:00:00:0{i + 1}",
+                Address = $"10.0.0.{i + 1}",
+                Power = i < 4 ? hangs : n.Power,
+                Layout = i == 7 ? small : n.Layout,
+            })],
+        };
+        var other = SimulatedDeployment.SampleCluster(["bleu-1"]);
+        return new SiteConfiguration(
+            "test", _directory["state"], [new UserListener(_directory["kad.sock"], null)], new NodeListener(IPAddress.Loopback, 0, 0, 0),
+            new BootNetworkSettings(DhcpMode.Off, null, IPAddress.Parse("10.0.0.0"), 24, null, [], false, "/usr/lib/ipxe"),
+            new MinimalSettings(_directory["minimal"], []), [cluster, other with { Name = "bleu" }], GroupTable.Empty, NodeLimit: 100);
+    }
+
+    HttpClient Client(string? token)
+    {
+        var client = new HttpClient(new SocketsHttpHandler
+        {
+            ConnectCallback = async (_, cancel) =>
+            {
+                var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                await socket.ConnectAsync(new UnixDomainSocketEndPoint(_directory["kad.sock"]), cancel);
+                return new NetworkStream(socket, ownsSocket: true);
+            },
+        })
+        {
+            BaseAddress = new Uri("http://ka/api/v1/"),
+        };
+        if (token is not null)
+            client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        return client;
+    }
+
+    public Task<HttpResponseMessage> PostAsync(string path, string json) => Http.PostAsync(path, new StringContent(json, Encoding.UTF8, "application/json"));
+
+    public Task<HttpResponseMessage> DeployAsync(string environment, string nodes, bool dryRun = false) => PostAsync(
+        "deployments", JsonSerializer.Serialize(new DeployBody(environment, nodes, [], dryRun), RestJson.Default.DeployBody));
+
+    public Task<HttpResponseMessage> SendAsync(byte[] file, string? claimed = null) => Http.PutAsync("files/" + (claimed ?? Digest(file)), new ByteArrayContent(file));
+
+    public Task<HttpResponseMessage> ApplyAsync(string description, byte[]? image = null) => PostAsync("environments", JsonSerializer.Serialize(
+        new ApplyBody("debian12.yaml", description, ImmutableDictionary<string, string>.Empty.Add("debian12.tar", Digest(image ?? Image()))), RestJson.Default.ApplyBody));
+
+    public static string Digest(byte[] file) => Convert.ToHexStringLower(SHA256.HashData(file));
+
+    /// <summary>An image of 2 MiB with a kernel.</summary>
+    public static byte[] Image()
+    {
+        var archive = new MemoryStream();
+        using (var tar = new TarWriter(archive, TarEntryFormat.Pax, leaveOpen: true))
+        {
+            tar.WriteEntry(Entry(TarEntryType.RegularFile, "boot/vmlinuz-6.1.0-10-amd64", new byte[2 << 20]));
+            tar.WriteEntry(new PaxTarEntry(TarEntryType.SymbolicLink, "boot/vmlinuz") { LinkName = "vmlinuz-6.1.0-10-amd64", ModificationTime = DateTimeOffset.UnixEpoch });
+        }
+        return archive.ToArray();
+    }
+
+    static PaxTarEntry Entry(TarEntryType type, string name, byte[] content) =>
+        new(type, name) { DataStream = new MemoryStream(content), ModificationTime = DateTimeOffset.UnixEpoch };
+
+    public static async Task<Problem> ProblemOf(HttpResponseMessage reply)
+    {
+        Assert.Equal("application/problem+json", reply.Content.Headers.ContentType?.MediaType);
+        var problem = JsonSerializer.Deserialize(await reply.Content.ReadAsStringAsync(), RestJson.Default.Problem)!;
+        Assert.Equal((int)reply.StatusCode, problem.Status);
+        return problem;
+    }
+}
