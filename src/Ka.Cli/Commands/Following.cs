@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Ka.Cli.Live;
+using Ka.Core.NodeSets;
 using Ka.Protocol.Rest;
 
 namespace Ka.Cli.Commands;
@@ -58,7 +59,9 @@ static class Summary
     {
         var failed = operation.Failures.Sum(f => f.Count);
         var took = operation.EndedAt is { } end ? $" in {Terminal.Duration(end - operation.CreatedAt)}" : "";
-        yield return $"{operation.Id} {operation.State}{took}: {operation.Count - failed} ok, {failed} failed";
+        var ok = operation.Ok.Length == 0 ? 0 : NodeSet.Parse(operation.Ok).Count;
+        var rest = operation.Count - ok - failed;
+        yield return $"{operation.Id} {operation.State}{took}: {ok} ok, {failed} failed" + (rest > 0 ? $", {rest} under way" : "");
         if (operation.Ok.Length > 0)
             yield return $"ok       {operation.Ok}";
         foreach (var failure in operation.Failures)
