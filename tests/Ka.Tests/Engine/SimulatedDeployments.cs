@@ -117,19 +117,18 @@ public class SimulatedDeployments
     }
 
     [Fact]
-    public void Two_thousand_nodes_end_the_same_for_the_same_seed()
+    public void Two_thousand_nodes_all_have_an_end()
     {
         var lossy = Simulated.Cluster("gris-[1-2000]") with { Hardware = SimulatedHardware.Sound with { Loss = 0.03 } };
         var once = lossy.Deploy().EveryOkRunsItsSystem().Outcome;
         Assert.True(once.Ok.Count > 1_800);
         Assert.Equal(2_000, once.Ok.Count + once.Ko.Count);
-        Assert.Equal(once.JournalHash, lossy.Deploy().Outcome.JournalHash);
     }
 
     [Fact]
-    public void Another_seed_is_another_run()
+    public void The_same_seed_is_the_same_run_and_another_seed_another()
     {
-        var lossy = Simulated.Cluster("gris-[1-50]") with { Hardware = SimulatedHardware.Sound with { Loss = 0.03 } };
+        var lossy = Simulated.Cluster("gris-[1-200]") with { Hardware = SimulatedHardware.Sound with { Loss = 0.03 } };
         Assert.Equal(lossy.Deploy().Outcome.JournalHash, lossy.Deploy().Outcome.JournalHash);
         Assert.NotEqual(lossy.Deploy().Outcome.JournalHash, (lossy with { Seed = 2 }).Deploy().Outcome.JournalHash);
     }
