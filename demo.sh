@@ -28,12 +28,15 @@ step() { printf '\n== %s  (%s s)\n' "$1" "$(($(date +%s) - started))"; }
 step "What is missing"
 needs lab images
 
-step "Build"
-dotnet build Apps.slnf -v q -nologo -clp:ErrorsOnly
-touch artifacts/bin/.built
+step "Build: Ka, the minimal environment, and a tiny operating system"
 work=${XDG_STATE_HOME:-$HOME/.local/state}/ka/demo
 mkdir -p "$work"
-packaging/build-images.sh "$work" minimal tiny
+packaging/build-images.sh "$work" tiny &
+tiny=$!
+dotnet build Apps.slnf -v q -nologo -clp:ErrorsOnly
+touch artifacts/bin/.built
+packaging/build-images.sh "$work" minimal
+wait "$tiny"
 
 step "A lab of $nodes machines: half BIOS, half UEFI; each with a BMC"
 finish() {

@@ -15,6 +15,13 @@ mkdir -p "$KA_TEST_WORK"
 logs=$here/artifacts/test-logs
 mkdir -p "$logs"
 
+# The images take as long to build as the programs; both go on at once.
+images=''
+if [ "$what" != fast ]; then
+    packaging/build-images.sh "$KA_TEST_WORK" tiny debian12 >"$logs/images.log" 2>&1 &
+    images=$!
+fi
+
 locked=''
 [ "${CI:-}" = true ] && locked=-p:RestoreLockedMode=true
 dotnet build Ka.slnx -v q -nologo -clp:ErrorsOnly $locked || exit 1
@@ -55,7 +62,8 @@ if [ "$what" != fast ]; then
         echo "the tests on real machines need root: sudo ./test.sh"
         exit 1
     fi
-    packaging/build-images.sh "$KA_TEST_WORK" minimal tiny debian12 || exit 1
+    packaging/build-images.sh "$KA_TEST_WORK" minimal || exit 1
+    wait "$images" || { cat "$logs/images.log"; exit 1; }
     # Loop devices and mounts of the tests stay in a mount namespace of their own.
     run system unshare --mount --propagation private artifacts/bin/Ka.SystemTests/debug/Ka.SystemTests -noLogo -noColor
 fi

@@ -11,7 +11,7 @@ static class DiskComparison
     static readonly string[] Expected =
     [
         "etc/hostname", "etc/hosts", "etc/fstab", "etc/machine-id", "etc/ssh", "etc/ssh/ssh_host_*", "etc/resolv.conf", "etc", "root", "root/.ssh", "root/.ssh/authorized_keys",
-        "boot", "boot/grub", "boot/grub/*", "boot/efi", "boot/efi/*", "lost+found", "",
+        "boot", "boot/grub", "boot/grub/*", "boot/efi", "boot/efi/*", "lost+found", "var/log/acpid.log", "",
     ];
 
     public static async Task HoldsAsync(string disk, int partition, string archive)

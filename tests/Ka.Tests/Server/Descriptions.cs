@@ -54,11 +54,11 @@ public class Descriptions
             name: lenny-x64-nfs
             version: 1
             image:
-              file: /home/user/lenny.tar.bz2
+              file: /srv/lenny.tar.bz2
               kind: tar
               compression: bzip2
             postinstalls:
-              - archive: /home/user/post.tgz
+              - archive: /srv/post.tgz
                 compression: gzip
                 script: none
             boot: {kernel: /boot/vmlinuz-2.6.26-2-amd64, initrd: /boot/initrd.img-2.6.26-2-amd64}
