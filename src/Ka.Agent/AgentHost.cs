@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Ka.Agent.Machine;
 using Ka.Agent.Orders;
 using Ka.Agent.Session;
@@ -38,7 +39,7 @@ static class AgentHost
 
     public static async Task Run(BootParameters boot, AgentPaths paths, LinkTiming timing, ChainOptions chainOptions, TextWriter log, CancellationToken cancel)
     {
-        using var chain = new ChainListener(IPAddress.Any, 0, chainOptions);
+        using var chain = new ChainListener(await FacingAsync(boot, cancel), 0, chainOptions);
         AgentLink? link = null;
         using var files = new FileFetcher(boot, () => link?.Session);
         var context = new OrderContext(paths, Inventory.Firmware(paths), chain, files, chainOptions);
@@ -51,6 +52,26 @@ static class AgentHost
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
             // asked to stop
+        }
+    }
+
+    /// <summary>The machine's own address on the way to the server: peers are there, and nothing listens elsewhere.</summary>
+    static async Task<IPAddress> FacingAsync(BootParameters boot, CancellationToken cancel)
+    {
+        while (true)
+        {
+            try
+            {
+                // Connecting a datagram socket sends nothing; it asks the kernel for the route.
+                using var probe = new Socket(SocketType.Dgram, ProtocolType.Udp);
+                await probe.ConnectAsync(boot.Host, boot.Port, cancel);
+                var address = ((IPEndPoint)probe.LocalEndPoint!).Address;
+                return address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
+            }
+            catch (SocketException)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(200), cancel); // the network is not up yet
+            }
         }
     }
 }

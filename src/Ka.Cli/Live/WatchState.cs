@@ -48,14 +48,9 @@ public sealed class WatchState
             "ok" => "ok",
             "failed" => "failed",
             "retry" or "fallback" => "retrying",
+            "wait" => "waiting",
             _ => "running",
         };
-        if (follow.What == "wait")
-        {
-            foreach (var name in Names(happened.Nodes))
-                Move(name, Macros.IndexOf(follow.Macro ?? "") + 1, follow, "waiting", happened.At);
-            return;
-        }
         foreach (var name in Names(follow.Nodes))
             Move(name, state switch { "ok" => Macros.Length + 1, "failed" => _nodes.GetValueOrDefault(name)?.Macro ?? 0, _ => Macros.IndexOf(follow.Macro ?? "") + 1 }, follow, state, happened.At);
     }

@@ -63,7 +63,7 @@ public sealed class OperationFold
         (Automaton, var decisions) = before.Apply(entry.Event);
         LastSeq = entry.Seq;
         var (kind, nodes, at, faults) = Read(before, entry.Event);
-        var follows = decisions.Select(d => Follow(d, at)).OfType<EventFollow>().ToImmutableArray();
+        var follows = decisions.Select(d => Follow(d, at)).OfType<EventFollow>().Concat(Waits(before)).ToImmutableArray();
         return new OperationEvent(
             entry.Seq, entry.At, Automaton.Ended ? "ended" : kind, Fold(nodes), nodes.Count,
             at is { } p ? Plan.MacroSteps[p.Macro].Name : null,
@@ -109,10 +109,18 @@ public sealed class OperationFold
         Decision.Run { Group: var g } => new EventFollow(
             from is { } f && f.Macro == g.At.Macro && f.Strategy != g.At.Strategy ? "fallback" : from is { } r && r.Macro == g.At.Macro && r.Try < g.At.Try ? "retry" : "run",
             Fold(g.Nodes), g.Nodes.Count, Plan.MacroSteps[g.At.Macro].Name, Plan.MacroSteps[g.At.Macro].Strategies[g.At.Strategy].Name, g.At.In(Plan).Name, g.At.Try),
-        Decision.AwaitGather wait => new EventFollow("wait", "", 0, Plan.MacroSteps[wait.At.Macro].Name, null, wait.At.In(Plan).Name, wait.At.Try),
         Decision.Finish finish => new EventFollow(finish.Fault is null ? "ok" : "failed", Fold(finish.Nodes), finish.Nodes.Count, null, null, null, 0),
         _ => null,
     };
+
+    /// <summary>Nodes that have just come to a gathering, the first as well as those that join it.</summary>
+    IEnumerable<EventFollow> Waits(Automaton before) =>
+        from gathering in Automaton.Gathering
+        let at = gathering.Key
+        let joined = gathering.Value - before.Gathering.GetValueOrDefault(at, NodeBits.Empty)
+        where !joined.IsEmpty
+        select new EventFollow(
+            "wait", Fold(joined), joined.Count, Plan.MacroSteps[at.Macro].Name, Plan.MacroSteps[at.Macro].Strategies[at.Strategy].Name, at.In(Plan).Name, at.Try);
 
     public string Fold(NodeBits nodes) => nodes.IsEmpty ? "" : NodeSet.FromNames(Roster.NamesOf(nodes).Select(NodeName.Parse)).ToString();
 

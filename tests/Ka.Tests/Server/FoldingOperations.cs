@@ -37,6 +37,17 @@ public class FoldingOperations
         Assert.Equal(["ok", "ok", "failed", "ok"], fold.Nodes(_ => null).Select(n => n.State));
     }
 
+    [Fact]
+    public void Every_node_that_waits_for_the_others_is_said_to_wait()
+    {
+        var end = Engine.Simulated.Cluster("gris-[1-4]").Deploy();
+        var fold = new OperationFold(Workflow(4));
+        var waits = end.Outcome.Journal.SelectMany(e => fold.Apply(e).Follows).Where(f => f.What == "wait").ToArray();
+        // They come one after the other; the last one waits for nobody.
+        Assert.Equal(3, waits.Select(w => w.Nodes).Distinct().Count());
+        Assert.All(waits, w => Assert.Equal(("BroadcastEnv", "send_image"), (w.Macro, w.Step)));
+    }
+
     static EngineEvent.Results Failed(int group, int node, FaultCode code) =>
         new(group, NodeBits.Empty, [new NodeFault(NodeBits.Of(node), Fault.Of(code, "as said"))]);
 
