@@ -10,7 +10,7 @@ public sealed class Breaking(RealLab lab)
     /// <summary>Timeouts that a healthy machine of the lab keeps by far; the way to boot differs so that each is tried.</summary>
     static string Impatient(string boot) => $$"""
         steps:
-          minimal-env: [ { do: untrusted, level: hard, retries: 0, timeout: 110s, first-sign: 60s } ]
+          minimal-env: [ { do: untrusted, level: hard, retries: 0, timeout: 130s, first-sign: 60s } ]
           install: [ { do: chain, retries: 0, timeout: 240s } ]
           boot: [ {{boot}} ]
         limits: { gather: 20s }
@@ -19,7 +19,7 @@ public sealed class Breaking(RealLab lab)
     [Theory]
     [InlineData("SetDeploymentEnv", "await_agent", "boot.,power.", "{ do: hard-reboot, level: hard, timeout: 180s }")]
     [InlineData("BroadcastEnv", "send_image", "agent.lost", "{ do: kexec, timeout: 180s }")]
-    [InlineData("BootNewEnv", "await_deployed", "boot.no_ssh,power.", "{ do: kexec, timeout: 60s }, { do: hard-reboot, timeout: 45s }")]
+    [InlineData("BootNewEnv", "await_deployed", "boot.no_ssh,power.", "{ do: kexec, timeout: 75s }, { do: hard-reboot, timeout: 45s }")]
     public async Task A_machine_broken_at_a_macro_step_fails_with_its_cause_and_the_others_finish(string macro, string step, string codes, string boot)
     {
         await lab.ServeAsync(Impatient(boot));
