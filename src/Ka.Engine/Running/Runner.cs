@@ -67,12 +67,13 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
         {
             while (!state.Ended && await _inbox.Reader.WaitToReadAsync(cancel))
             {
+                // Taken before the journal's write: what comes during it belongs to the next turn.
+                var since = _waitingSince ?? world.Clock.GetTimestamp();
+                _waitingSince = null;
                 var entries = ImmutableArray.CreateBuilder<JournalEntry>();
                 foreach (var happened in Coalesce())
                     entries.Add(new JournalEntry(++seq, world.Clock.GetUtcNow(), happened));
                 await journal.AppendAsync(workflow, entries.ToImmutable(), cancel);
-                var since = _waitingSince ?? world.Clock.GetTimestamp();
-                _waitingSince = null;
                 foreach (var entry in entries)
                 {
                     (state, var decisions) = state.Apply(entry.Event);
