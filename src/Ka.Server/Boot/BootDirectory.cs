@@ -26,11 +26,11 @@ public sealed class BootDirectory(Site site, NodeBoots boots, AgentHub hub, Serv
     public bool TryFindByKey(string key, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out BootNode? node)
     {
         node = null;
-        // The key begins with the node's name in hex, which saves a search; the rest decides.
+        // The key begins with the node's number, which saves a search; the rest decides.
         var dash = key.IndexOf('x', StringComparison.Ordinal);
-        if (dash <= 0 || !int.TryParse(key.AsSpan(0, dash), out var index) || index >= site.Ordered.Length)
+        if (dash <= 0 || !uint.TryParse(key.AsSpan(0, dash), out var index) || index >= site.Ordered.Length)
             return false;
-        var candidate = site.Ordered[index];
+        var candidate = site.Ordered[(int)index];
         if (!MacAddress.TryParse(candidate.Mac, out var mac) || Describe(candidate, mac) is not { } described || described.Key != key)
             return false;
         node = described;
