@@ -82,7 +82,7 @@ public sealed class NodeBoots(NodeTable table, AgentHub hub, TimeProvider clock)
         }
     }
 
-    /// <summary>Forgets what was seen of earlier boots: a reset follows.</summary>
+    /// <summary>Notes how far the node has come; it never goes back before the next choice.</summary>
     public void Saw(string node, BootStage stage)
     {
         lock (_gate)

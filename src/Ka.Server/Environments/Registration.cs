@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
-using System.IO.Compression;
 using Ka.Core.Environments;
 using Ka.Core.Faults;
 

@@ -36,7 +36,7 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
                 continue;
             // The server died after such an order: a machine that has jumped cannot answer any more; what it booted is the judge.
             var jumped = attempt.Resumed && task is AgentTask.Kexec or AgentTask.Reboot && fault.Code == FaultCodes.AgentLost;
-            return jumped && attempt.Resumed ? null : fault;
+            return jumped ? null : fault;
         }
         return null;
     }
