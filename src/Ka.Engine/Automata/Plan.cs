@@ -27,8 +27,7 @@ public sealed record StepRun(NodeBits Nodes, AttemptId Attempt, int Try, Windows
 
 /// <summary>The fan-out limits of a workflow.</summary>
 /// <param name="Reboot">Simultaneous resets: power surge and boot storm.</param>
-/// <param name="Probe">Simultaneous probes of deployed systems.</param>
-public sealed record Windows(Window Reboot, Window Probe, Window Agents, Window Waiting);
+public sealed record Windows(Window Reboot, Window Agents, Window Waiting);
 
 /// <summary>Nodes travelling together through the plan.</summary>
 /// <param name="Id">Grows with every group of the workflow; part of the attempt id.</param>

@@ -19,7 +19,7 @@ public sealed record PlanOutcome(Plan? Plan, ImmutableArray<Fault> Faults);
 public static class Planner
 {
     /// <summary>Windows that have no setting of their own: bounded so that 10,000 nodes do not open 10,000 sockets at once.</summary>
-    public const int AgentWindow = 2000, ProbeWindow = 256, WaitingWindow = 100_000;
+    public const int AgentWindow = 2000, WaitingWindow = 100_000;
 
     public static PlanOutcome Plan(DeployRequest request)
     {

@@ -102,7 +102,7 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
             new ChainBroadcast(workflow, agents, have.Hub, have.Source, have.Address, have.Files, have.Secrets));
         var windows = new Engine.Automata.Windows(
             _rebootWindows.GetOrAdd(workflow.Cluster.Name, _ => new Window(workflow.Cluster.RebootWindow)),
-            new Window(Planner.ProbeWindow), new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow));
+            new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow));
         var live = new LiveWorkflow(workflow, new Runner(workflow.Id, fence, world, windows, have.Journal), progress);
         _live[workflow.Id] = live;
         _ = _strand.StartNew(() => RunAsync(live, fence, fold), _stopping.Token).Unwrap();
