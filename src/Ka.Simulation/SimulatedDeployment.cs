@@ -47,7 +47,7 @@ public static class SimulatedDeployment
         {
             var memory = new MemoryJournal();
             var simulated = new SimulatedWorld(clock, seed, roster.Count, hardware, faults);
-            var windows = new Windows(new Window(cluster?.RebootWindow ?? 500), new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow));
+            var windows = new Windows(new Window(cluster?.RebootWindow ?? 500), new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow), new Window(Planner.SystemWindow));
             var (state, why) = await DriveAsync(simulated, windows, memory, plan, roster.All, stopAfter, cancelBy);
             return (memory.Entries.ToImmutable(), state, why, simulated);
         });

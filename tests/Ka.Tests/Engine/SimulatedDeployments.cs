@@ -81,7 +81,7 @@ public class SimulatedDeployments
             }
             // Journalled and then the server died: node 0 has failed, node 1 never began.
             var died = Automaton.For(plan) with { Nodes = roster.All, Ko = NodeBits.Of(0), Ok = NodeBits.Of(1) };
-            var windows = new Ka.Engine.Automata.Windows(new Window(1), new Window(1), new Window(1));
+            var windows = new Ka.Engine.Automata.Windows(new Window(1), new Window(1), new Window(1), new Window(1));
             await foreach (var _ in new Runner("sim", 2, world.World, windows, new NoJournal()).ResumeAsync(died, 7, CancellationToken.None))
             {
             }
