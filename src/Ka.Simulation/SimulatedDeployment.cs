@@ -40,9 +40,10 @@ public static class SimulatedDeployment
         IReadOnlyList<(int Node, Misbehaviour What)> faults,
         Cluster? cluster = null,
         int? stopAfter = null,
-        string? cancelBy = null)
+        string? cancelBy = null,
+        DeployOptions? options = null)
     {
-        var plan = PlanFor(roster, cluster ?? SampleCluster(roster.Names));
+        var plan = PlanFor(roster, cluster ?? SampleCluster(roster.Names), options: options);
         var ((journal, after, ends, world), elapsed) = VirtualStrand.Run(async clock =>
         {
             var memory = new MemoryJournal();
@@ -96,9 +97,12 @@ public static class SimulatedDeployment
         }
     }
 
-    public static Plan PlanFor(Roster roster, Cluster cluster)
+    public static Plan PlanFor(Roster roster, Cluster cluster, OsEnvironment? environment = null, DeployOptions? options = null)
     {
-        var outcome = Planner.Plan(new DeployRequest(SampleEnvironment, cluster, cluster.Nodes, WithKeys: true, DiskBytes: null));
+        var outcome = Planner.Plan(new DeployRequest(environment ?? SampleEnvironment, cluster, cluster.Nodes, WithKeys: true, DiskBytes: null)
+        {
+            Options = options ?? DeployOptions.Default,
+        });
         return outcome.Plan ?? throw new InvalidOperationException(string.Join("; ", outcome.Faults));
     }
 

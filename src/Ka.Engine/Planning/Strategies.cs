@@ -34,7 +34,7 @@ static class Strategies
     {
         var step = request.Cluster.StepTimeout;
         var steps = ImmutableArray.CreateBuilder<MicroStep>();
-        if (request.WithKeys || request.Cluster.ServerKey)
+        if (ownsDisk && (request.WithKeys || request.Cluster.ServerKey))
             steps.Add(new AgentStep(AgentTask.Keys, "keys_minimal", step));
         if (request.Cluster.PreInstalls is { IsEmpty: false } site)
             steps.Add(new AgentStep(AgentTask.SitePreInstall, "site_pre_install", step + Sum(site)));

@@ -110,10 +110,13 @@ public static class OperationsReader
             entry.Refuse("scattering", code, $"'{DocumentError.Cut(scattering)}' is no way to scatter", "tree or chain; files of operations come from the server itself");
         var file = entry.OptionalText("file");
         var words = entry.Node("params") is YamlSequence ? entry.TextList("params") : [.. entry.Text("params", "").Split(' ', StringSplitOptions.RemoveEmptyEntries)];
-        var seconds = entry.Duration("timeout", TimeSpan.FromMinutes(2), TimeSpan.Zero, TimeSpan.FromHours(24));
+        // Kadeploy3 writes seconds without a unit, and 0 for no limit.
+        var limit = entry.OptionalText("timeout") is { } plain && int.TryParse(plain, out var seconds)
+            ? TimeSpan.FromSeconds(Math.Clamp(seconds, 0, 86_400))
+            : entry.Duration("timeout", TimeSpan.FromMinutes(2), TimeSpan.Zero, TimeSpan.FromHours(24));
         return new CustomOperation(
             name, "", null, "", OperationPlace.Before, action.Value, entry.OptionalText("command"),
             file is null || folder is null ? file : Path.GetFullPath(file, folder), file is null ? null : Path.GetFileName(file), words,
-            entry.OptionalText("destination"), seconds == TimeSpan.Zero ? TimeSpan.FromHours(24) : seconds, entry.Int("retries", 0, 20, 0));
+            entry.OptionalText("destination"), limit == TimeSpan.Zero ? TimeSpan.FromHours(24) : limit, entry.Int("retries", 0, 20, 0));
     }
 }
