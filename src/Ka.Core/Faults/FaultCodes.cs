@@ -138,6 +138,9 @@ public static class FaultCodes
         "Start it again when you wish.");
 
     // Requests.
+    public static readonly FaultCode TemplateInvalid = Add("template.invalid",
+        "A file of the environment cannot be rendered for a node.",
+        "Look at what comes out: ka env render ENV -w NODE PATH. A var.NAME must be a variable of the environment or of the cluster.");
     public static readonly FaultCode OperationInvalid = Add("operation.invalid",
         "A custom operation cannot be placed in the plan.",
         "Name a macro step and a micro step of the plan at which an agent answers; 'ka deploy --dry-run' lists them.");

@@ -16,6 +16,7 @@ namespace Ka.Protocol.Agents;
 [JsonDerivedType(typeof(InstallKeys), "keys")]
 [JsonDerivedType(typeof(InstallHostCertificate), "host-certificate")]
 [JsonDerivedType(typeof(PutFile), "put")]
+[JsonDerivedType(typeof(WriteFiles), "files")]
 [JsonDerivedType(typeof(InstallBootloader), "bootloader")]
 [JsonDerivedType(typeof(SyncTarget), "sync")]
 [JsonDerivedType(typeof(KexecTarget), "kexec")]
@@ -90,6 +91,13 @@ public sealed record InstallHostCertificate(string Certificate) : AgentOrder;
 /// <param name="Destination">Absolute directory once the variables (<c>$NAME</c>, <c>${NAME}</c>) in it are replaced.</param>
 /// <param name="Variables">As for a script.</param>
 public sealed record PutFile(string FileSha256, string FileName, string Destination, ImmutableDictionary<string, string> Variables) : AgentOrder;
+
+/// <summary>Writes small files of the target, rendered for this node; links in their place are followed inside the target only.</summary>
+public sealed record WriteFiles(ImmutableArray<RenderedFile> Files) : AgentOrder;
+
+/// <param name="Path">Absolute path in the deployed system.</param>
+/// <param name="Mode">Permission bits.</param>
+public sealed record RenderedFile(string Path, string Text, int Mode);
 
 /// <summary>Installs GRUB of the unpacked system for the firmware the node booted with, and writes its configuration.</summary>
 public sealed record InstallBootloader(BootTarget Boot, DiskSelector Select, DiskLayout Layout) : AgentOrder;

@@ -136,6 +136,12 @@ public sealed record ApplyBody(string File, string Text, ImmutableDictionary<str
 /// <param name="Change"><c>created</c> or <c>unchanged</c>.</param>
 public sealed record ApplyReply(string Change, EnvironmentReply Environment);
 
+/// <summary>Files of an environment as one node would get them.</summary>
+public sealed record RenderReply(string Environment, string Node, ImmutableArray<RenderedReply> Files);
+
+/// <param name="Mode">Octal.</param>
+public sealed record RenderedReply(string Path, string Mode, string Text);
+
 /// <summary>The files that a description names, before anything is sent.</summary>
 public sealed record DescriptionFiles(string Name, int Version, ImmutableArray<string> Paths);
 

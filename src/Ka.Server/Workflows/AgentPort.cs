@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Ka.Core.Clusters;
 using Ka.Core.Disks;
+using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
 using Ka.Engine;
@@ -130,6 +131,10 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable
                 break;
             case AgentTask.HostCertificate:
                 break; // made with its signature
+            case AgentTask.Files:
+                var values = TemplateValues.Of(node, workflow.Cluster, workflow.Environment);
+                yield return new WriteFiles([.. workflow.Environment.Files.Select(f => Rendered(f, values))]);
+                break;
             case AgentTask.Keys:
                 yield return new InstallKeys(workflow.AuthorizedKeys);
                 break;
@@ -154,12 +159,18 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable
         return new BootTarget(boot.Kernel, boot.Initrd, boot.ParamsOn(node.Params));
     }
 
-    RunScript Install(Core.Environments.PostInstall script, ClusterNode node) =>
+    /// <exception cref="InvalidOperationException">The planner let a template pass that has no rendering.</exception>
+    static RenderedFile Rendered(TemplateFile file, TemplateValues values) =>
+        NodeTemplate.TryRender(file, values, out var text, out var errors)
+            ? new RenderedFile(file.Path, text, file.Mode)
+            : throw new InvalidOperationException($"{file.Path}: {errors[0].Message}");
+
+    RunScript Install(PostInstall script, ClusterNode node) =>
         new(Script(script.Name, script.ArchiveSha256, script.ScriptSha256, script.Command, node, script.Timeout, script.Compression));
 
     ScriptSpec Script(
         string name, string? archive, string? file, ImmutableArray<string> command, ClusterNode node, TimeSpan timeout,
-        Core.Environments.ImageCompression compression = Core.Environments.ImageCompression.None) =>
+        ImageCompression compression = ImageCompression.None) =>
         new(name, archive, compression, file, file is null ? command : ["", .. command], KadeployVariables.For(workflow, node), (int)timeout.TotalSeconds);
 
     public static string Word(AgentTask task) => task switch
@@ -173,6 +184,7 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable
         AgentTask.Reformat => "reformat",
         AgentTask.Identity => "identity",
         AgentTask.HostCertificate => "host_certificate",
+        AgentTask.Files => "files",
         AgentTask.PostInstall => "post_install",
         AgentTask.Keys => "keys",
         AgentTask.Bootloader => "bootloader",
