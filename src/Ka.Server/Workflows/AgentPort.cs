@@ -8,12 +8,13 @@ using Ka.Engine.Ports;
 using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Server.Agents;
+using Ka.Server.Hosting;
 using Ka.Store;
 
 namespace Ka.Server.Workflows;
 
 /// <summary>The agents port of one workflow: turns tasks into typed orders and their results into faults, logs and facts.</summary>
-sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTable logs, LiveProgress live, TimeProvider clock) : IAgents
+sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTable logs, LiveProgress live, DiskKeys keys, TimeProvider clock) : IAgents
 {
     readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;
 
@@ -61,7 +62,7 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
         switch (task)
         {
             case AgentTask.Partition:
-                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes);
+                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes, Key(node));
                 break;
             case AgentTask.Format:
                 yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: false);
@@ -90,13 +91,16 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
                 yield return new SyncTarget(Unmount: false);
                 break;
             case AgentTask.Kexec:
-                yield return new KexecTarget(Boot(node), node.Disk, node.Layout, filesystem);
+                yield return new KexecTarget(Boot(node), node.Disk, node.Layout, filesystem, Key(node));
                 break;
             case AgentTask.Reboot:
                 yield return new RebootNode();
                 break;
         }
     }
+
+    /// <summary>Orders are neither journalled nor logged; the key goes to this node's agent and nowhere else.</summary>
+    DiskKey? Key(ClusterNode node) => node.Layout.IsEncrypted() ? new DiskKey(keys.Of(node.Name)) : null;
 
     BootTarget Boot(ClusterNode node)
     {
@@ -145,6 +149,7 @@ static class KadeployVariables
             {
                 FileSystemKind.Ext4 => "ext4",
                 FileSystemKind.Xfs => "xfs",
+                FileSystemKind.Btrfs => "btrfs",
                 FileSystemKind.Vfat => "vfat",
                 FileSystemKind.Swap => "swap",
                 FileSystemKind.None => "",
