@@ -59,6 +59,10 @@ static class DeployedStack
         var files = ImmutableArray.CreateBuilder<string>();
         if (disk.Layout.IsEncrypted())
         {
+            if (Encrypted(disk).Any(e => e.Uuid.Length == 0))
+            {
+                return ([], Fault.Of(FaultCodes.DiskMismatch, "An encrypted device has no LUKS header any more."));
+            }
             var lines = Encrypted(disk).Select(e => e.Line("none"));
             files.Add(TargetPath.Write(target, "/etc/crypttab", "# Written by Ka when this system was deployed.\n" + string.Concat(lines), Public));
         }

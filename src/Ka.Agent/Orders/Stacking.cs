@@ -88,26 +88,25 @@ static class Stacking
     {
         var members = group.Members.Select(m => disk.Named(m).Device).ToImmutableArray();
         var size = $"{LayoutRoom.Extent / DiskLayoutRules.MiB}m";
-        if (await Lvm($"The volume group '{group.Name}' could not be made.", ["pvcreate", "--yes", "-ff", "--dataalignment", "1m", .. members], cancel)
-            is { } noVolume)
-        {
-            return noVolume;
-        }
-        var fault = await Lvm($"The volume group '{group.Name}' could not be made.", ["vgcreate", "--yes", "--physicalextentsize", size, group.Name, .. members], cancel);
+        var message = $"The volume group '{group.Name}' could not be made.";
+        var fault = await Lvm(message, members, ["pvcreate", "--yes", "-ff", "--dataalignment", "1m", .. members], cancel)
+            ?? await Lvm(message, members, ["vgcreate", "--yes", "--physicalextentsize", size, group.Name, .. members], cancel);
         foreach (var volume in group.Volumes)
         {
             ImmutableArray<string> room = volume.Bytes is { } bytes ? ["--size", $"{bytes}b"] : ["--extents", "100%FREE"];
             fault ??= await Lvm(
                 $"The logical volume '{volume.Name}' could not be made.",
+                members,
                 ["lvcreate", "--yes", "--wipesignatures", "y", "--zero", "y", .. room, "--name", volume.Name, group.Name],
                 cancel);
         }
         return fault;
     }
 
-    static async Task<Fault?> Lvm(string message, ImmutableArray<string> command, CancellationToken cancel)
+    /// <summary>LVM sees the group's members only: a disk beside them may hold a group of the same name.</summary>
+    static async Task<Fault?> Lvm(string message, ImmutableArray<string> members, ImmutableArray<string> command, CancellationToken cancel)
     {
-        var ran = await StackTool.Run("lvm", [command[0], "--config", LvmSettings, .. command[1..]], cancel);
+        var ran = await StackTool.Run("lvm", [command[0], "--config", LvmSettings, "--devices", string.Join(',', members), .. command[1..]], cancel);
         return ran.Or(FaultCodes.DiskStackFailed, message);
     }
 }

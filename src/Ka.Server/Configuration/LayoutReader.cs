@@ -36,6 +36,10 @@ static class LayoutReader
         return (first ?? select, layout, script);
     }
 
+    /// <summary>A layer that lists disks takes the place of one with partitions, and the other way round: they say the same thing.</summary>
+    public static bool Replaces(YamlMapping upper, string lowerKey) =>
+        (lowerKey is "partitions" or "table" && upper["disks"] is not null) || (lowerKey == "disks" && upper["partitions"] is not null);
+
     static readonly string[] SelectorKeys = ["path", "bus", "minSize", "maxSize", "serial", "model"];
 
     static DiskSelector Selector(YamlSection select)

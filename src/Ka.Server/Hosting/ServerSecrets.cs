@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using Ka.Server.Environments;
 
 namespace Ka.Server.Hosting;
 
@@ -67,7 +68,11 @@ public sealed class ServerSecrets
             Access = FileAccess.Write,
             UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
         }))
+        {
             file.Write(bytes);
+            if (DurableFile.Sync(file) is { } lost)
+                throw new IOException($"{path}: {lost.Message}: {lost.Evidence}");
+        }
         File.Move(temporary, path);
         return bytes;
     }
