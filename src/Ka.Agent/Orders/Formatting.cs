@@ -19,7 +19,12 @@ static class Formatting
         }
         context.Disk = disk;
         context.DeployFileSystem = disk.Deploy.FileSystem;
-        foreach (var each in disk.Disks)
+        // With only the deploy partition to make, a system that runs from another one keeps what it has mounted.
+        if (order.OnlyDeploy && await Mounts.Release(context.Paths, disk.Deploy.Device, cancel) is { } held)
+        {
+            return held;
+        }
+        foreach (var each in order.OnlyDeploy ? [] : disk.Disks)
         {
             if (await BlockStack.Unmount(context.Paths, each.Name, cancel) is { } busy)
             {

@@ -40,8 +40,8 @@ static class Leaving
         {
             return notLoaded;
         }
-        // Arrays are stopped so that they are clean when the other kernel looks at them.
-        return (await Flush(context.Paths, unmount: true, cancel) ?? await BlockStack.Release(context.Paths, disk.Disks.Select(d => d.Name), cancel)) is { } notFlushed
+        // Arrays need no stopping: md makes them clean when the kernel leaves (its reboot notifier).
+        return await Flush(context.Paths, unmount: true, cancel) is { } notFlushed
             ? notFlushed
             : new OrderOutcome(null, Afterwards: () => Leave(context, kexec: true));
     }

@@ -23,6 +23,8 @@ public sealed record Workflow(
     ImmutableArray<string> AuthorizedKeys,
     DateTimeOffset CreatedAt)
 {
+    public DeployOptions Options { get; init; } = DeployOptions.Default;
+
     public ImmutableArray<string> NodeNames => [.. Cluster.Nodes.Select(n => n.Name)];
 }
 
