@@ -43,7 +43,8 @@ tool_needs
 workspace
 
 packages="busybox tar zstd xz-utils gzip bzip2 lz4 fdisk util-linux mount e2fsprogs xfsprogs dosfstools kexec-tools
-efibootmgr openssh-server openssh-client openssh-sftp-server attr acl
+efibootmgr openssh-server openssh-client openssh-sftp-server attr acl lvm2 dmsetup mdadm cryptsetup-bin btrfs-progs
+libaio1 libargon2-1 libbsd0 libcryptsetup12 libdevmapper-event1.02.1 libjson-c5 liblzo2-2 libmd0
 libacl1 libattr1 libaudit1 libblkid1 libbz2-1.0 libc6 libcap-ng0 libcap2 libcom-err2 libcrypt1 libdevmapper1.02.1
 libedit2 libefiboot1 libefivar1 libext2fs2 libfdisk1 libgcc-s1 libgcrypt20 libgpg-error0 libgssapi-krb5-2 libinih1
 libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0 liblz4-1 liblzma5 libmount1 libncursesw6 libnsl2 libpam0g
@@ -59,7 +60,9 @@ skeleton "$tree"
 mkdir -p "$tree/etc/ssh" "$tree/root/.ssh"
 program "$tree" bin/tar bin/zstd bin/xz bin/gzip bin/bzip2 bin/lz4 bin/lsblk bin/mount bin/umount bin/getfattr \
     bin/setfattr bin/ssh-keygen bin/efibootmgr sbin/sfdisk sbin/wipefs sbin/blkid sbin/blockdev sbin/mke2fs \
-    sbin/e2fsck sbin/resize2fs sbin/tune2fs sbin/mkfs.xfs sbin/mkfs.fat sbin/mkswap sbin/kexec sbin/sshd
+    sbin/e2fsck sbin/resize2fs sbin/tune2fs sbin/mkfs.xfs sbin/mkfs.fat sbin/mkswap sbin/kexec sbin/sshd \
+    sbin/mkfs.btrfs sbin/lvm sbin/dmsetup sbin/mdadm sbin/cryptsetup
+for link in pvcreate vgcreate lvcreate pvs vgs lvs vgchange; do ln -s lvm "$tree/usr/sbin/$link"; done
 for link in ext2 ext3 ext4; do ln -s mke2fs "$tree/usr/sbin/mkfs.$link"; done
 ln -s mkfs.fat "$tree/usr/sbin/mkfs.vfat"
 ln -s e2fsck "$tree/usr/sbin/fsck.ext4"
@@ -76,16 +79,19 @@ libraries "$tree" "$tree/usr/sbin/ka-agent"
 busybox "$tree"
 
 early="virtio_pci virtio_net virtio_blk virtio_rng"
-late="virtio_scsi? virtio_console? sd_mod? ahci? nvme? ext4? xfs vfat nls_cp437? nls_iso8859-1? nls_ascii? nls_utf8? loop?"
+late="virtio_scsi? virtio_console? sd_mod? ahci? ata_piix? nvme? ext4? xfs vfat nls_cp437? nls_iso8859-1? nls_ascii? nls_utf8? loop?"
+# loaded when a layout or file system asks for them
+stacked="dm_mod dm_crypt md_mod raid0 raid1 btrfs xts? ecb? cbc? essiv? aes_generic? aesni_intel? algif_skcipher? sha256_generic?
+sha512_generic? blake2b_generic? xxhash_generic? crc32c_generic? crc32c_intel?"
 hardware=
 if [ "$kernel" = generic ]; then
     hardware="e1000 e1000e igb igc ixgbe ixgbevf i40e iavf ice bnx2 bnx2x bnxt_en tg3 mlx4_en mlx5_core r8169 8139cp? be2net
     enic? ena? sfc? qede? cxgb4? atlantic? vmxnet3 hv_netvsc? hv_storvsc? megaraid_sas mpt3sas hpsa smartpqi aacraid
-    mptsas? mptspi? ata_piix ata_generic? isci? mmc_block sdhci_pci sdhci_acpi? mvsas? pm80xx? vmw_pvscsi? sg?"
+    mptsas? mptspi? ata_generic? isci? mmc_block sdhci_pci sdhci_acpi? mvsas? pm80xx? vmw_pvscsi? sg?"
     late="$late mmc_block?"
 fi
 # shellcheck disable=SC2086
-modules "$tree" $early $late efivarfs? $hardware
+modules "$tree" $early $late $stacked efivarfs? $hardware
 echo "$late" | tr -d '?' | tr ' ' '\n' | grep . >"$tree/etc/modules"
 
 accounts "$tree"

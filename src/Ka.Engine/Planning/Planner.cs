@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Ka.Core.Clusters;
+using Ka.Core.Disks;
 using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Engine.Automata;
@@ -70,9 +71,8 @@ public static class Planner
         var unpacked = request.Environment.Image.UnpackedBytes;
         foreach (var layout in request.Nodes.GroupBy(n => n.Layout))
         {
-            var deploy = layout.Key.Partitions.Single(p => p.Deploy);
-            var room = deploy.Bytes ?? request.DiskBytes - layout.Key.Partitions.Sum(p => p.Bytes ?? 0);
-            if (room is { } bytes && unpacked > bytes)
+            var deploy = layout.Key.Deploy();
+            if (LayoutRoom.OfDeploy(layout.Key, request.DiskBytes) is { } bytes && unpacked > bytes)
                 faults.Add(Fault.Of(
                     FaultCodes.ArchiveTooLarge,
                     $"{request.Environment.Name} unpacks to {unpacked} bytes, partition '{deploy.Name}' has {bytes}",

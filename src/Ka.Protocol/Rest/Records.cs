@@ -44,6 +44,12 @@ public sealed record PlannedStrategy(string Name, int Retries, ImmutableArray<Pl
 /// <summary>A micro step of a plan and how long a node has for it.</summary>
 public sealed record PlannedStep(string Name, double TimeoutSeconds);
 
+/// <summary>The key of a node's encrypted disk.</summary>
+public sealed record NodeKeyReply(string Node, string Key)
+{
+    public override string ToString() => $"a key of {Node}";
+}
+
 /// <summary>An operation as it stands.</summary>
 /// <param name="State"><c>running</c>, <c>done</c>, <c>partial</c>, <c>failed</c>, <c>cancelled</c>.</param>
 /// <param name="Nodes">Folded node set.</param>

@@ -29,6 +29,7 @@ namespace Ka.Protocol.Rest;
 [JsonSerializable(typeof(DescriptionFiles))]
 [JsonSerializable(typeof(ImmutableArray<NodeReply>))]
 [JsonSerializable(typeof(NodeReply[]))]
+[JsonSerializable(typeof(NodeKeyReply))]
 [JsonSerializable(typeof(VersionReply))]
 [JsonSerializable(typeof(Problem))]
 public sealed partial class RestJson : JsonSerializerContext;

@@ -143,8 +143,10 @@ public static partial class DescriptionReader
                 return FileSystemKind.Ext4;
             case "xfs":
                 return FileSystemKind.Xfs;
+            case "btrfs":
+                return FileSystemKind.Btrfs;
             default:
-                section.Refuse(key, Code, $"filesystem '{DocumentError.Cut(text)}' is not supported", "ext4 or xfs");
+                section.Refuse(key, Code, $"filesystem '{DocumentError.Cut(text)}' is not supported", "ext4, xfs or btrfs");
                 return FileSystemKind.Ext4;
         }
     }

@@ -15,7 +15,8 @@ using Ka.Store;
 namespace Ka.Server.Workflows;
 
 /// <summary>The agents port of one workflow: turns tasks into typed orders and their results into faults, logs and facts.</summary>
-sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable table, LogTable logs, LiveProgress live, TimeProvider clock) : IAgents
+sealed class AgentPort(
+    Workflow workflow, AgentHub hub, SiteKeys keys, DiskKeys diskKeys, NodeTable table, LogTable logs, LiveProgress live, TimeProvider clock) : IAgents
 {
     readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;
 
@@ -107,7 +108,7 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable
                 yield return Install(workflow.Environment.PreInstall!, node);
                 break;
             case AgentTask.Partition:
-                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes);
+                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes, Key(node));
                 break;
             case AgentTask.Format:
                 yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: false);
@@ -145,13 +146,16 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable
                 yield return new SyncTarget(Unmount: false);
                 break;
             case AgentTask.Kexec:
-                yield return new KexecTarget(Boot(node), node.Disk, node.Layout, filesystem);
+                yield return new KexecTarget(Boot(node), node.Disk, node.Layout, filesystem, Key(node));
                 break;
             case AgentTask.Reboot:
                 yield return new RebootNode();
                 break;
         }
     }
+
+    /// <summary>Orders are neither journalled nor logged; the key goes to this node's agent and nowhere else.</summary>
+    DiskKey? Key(ClusterNode node) => node.Layout.IsEncrypted() ? new DiskKey(diskKeys.Of(node.Name)) : null;
 
     BootTarget Boot(ClusterNode node)
     {
@@ -217,6 +221,7 @@ static class KadeployVariables
             {
                 FileSystemKind.Ext4 => "ext4",
                 FileSystemKind.Xfs => "xfs",
+                FileSystemKind.Btrfs => "btrfs",
                 FileSystemKind.Vfat => "vfat",
                 FileSystemKind.Swap => "swap",
                 FileSystemKind.None => "",
