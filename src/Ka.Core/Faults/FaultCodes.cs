@@ -177,6 +177,18 @@ public static class FaultCodes
     public static readonly FaultCode ArchiveKernelMissing = Add("archive.kernel_missing",
         "The kernel or initrd that the description names is not in the archive.",
         "Mend 'boot.kernel' and 'boot.initrd'; the evidence lists what lies in /boot.");
+    public static readonly FaultCode ArchiveUnsafe = Add("archive.unsafe",
+        "The archive has an entry that would be written outside its root, or through a link.",
+        "The message names the entry. Pack a tree that was unpacked cleanly: tar -C ROOT -c .");
+    public static readonly FaultCode ArchiveLimit = Add("archive.limit",
+        "The archive goes beyond a limit that protects the server and the nodes.",
+        "The message names the limit. An operating system does not need that: look at what the archive holds.");
+    public static readonly FaultCode ManifestInvalid = Add("manifest.invalid",
+        "The list of an image's files cannot be read, or belongs to another image.",
+        "Register the environment again; on a node, use the agent of the server's version.");
+    public static readonly FaultCode ManifestMissing = Add("manifest.missing",
+        "There is no list of the image's files to check a disk against.",
+        "Register the environment again, or deploy without the check: --verify none.");
     public static readonly FaultCode ArchiveTooLarge = Add("archive.too_large",
         "The unpacked image does not fit on the disk.",
         "Choose nodes with larger disks or a smaller image.");

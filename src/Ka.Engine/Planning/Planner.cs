@@ -9,8 +9,9 @@ using Ka.Engine.Steps;
 namespace Ka.Engine.Planning;
 
 /// <summary>What a person asks for.</summary>
+/// <param name="Verify">How much of the unpacked image each node reads back and compares.</param>
 /// <param name="DiskBytes">Smallest size known of the target disks, or null when no node has been seen yet.</param>
-public sealed record DeployRequest(OsEnvironment Environment, Cluster Cluster, ImmutableArray<ClusterNode> Nodes, bool WithKeys, long? DiskBytes);
+public sealed record DeployRequest(OsEnvironment Environment, Cluster Cluster, ImmutableArray<ClusterNode> Nodes, bool WithKeys, long? DiskBytes, VerifyMode Verify = VerifyMode.Sample);
 
 /// <summary>A plan, or every reason why there is none.</summary>
 public sealed record PlanOutcome(Plan? Plan, ImmutableArray<Fault> Faults);
@@ -72,6 +73,8 @@ public static class Planner
         var steps = ImmutableArray.CreateBuilder<MicroStep>();
         steps.Add(new AgentStep(AgentTask.Reformat, "reformat", step, OnlyAgain: true));
         steps.Add(new SendImage(settings.Timeout));
+        if (request.Verify != VerifyMode.None)
+            steps.Add(new AgentStep(AgentTask.Verify, "verify", settings.Timeout));
         steps.Add(new AgentStep(AgentTask.Identity, "identity", step));
         var scripts = request.Environment.PostInstalls.Concat(request.Cluster.PostInstalls).ToArray();
         if (scripts.Length > 0)

@@ -75,6 +75,7 @@ public enum AgentTask
     Format,
     Mount,
     Reformat,
+    Verify,
     Identity,
     PostInstall,
     Keys,

@@ -1,4 +1,7 @@
+using System.Buffers.Binary;
 using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
 using Ka.Core.Clusters;
 using Ka.Core.Disks;
 using Ka.Core.Faults;
@@ -8,12 +11,13 @@ using Ka.Engine.Ports;
 using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Server.Agents;
+using Ka.Server.Environments;
 using Ka.Store;
 
 namespace Ka.Server.Workflows;
 
 /// <summary>The agents port of one workflow: turns tasks into typed orders and their results into faults, logs and facts.</summary>
-sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTable logs, LiveProgress live, TimeProvider clock) : IAgents
+sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTable logs, LiveProgress live, FileStore files, TimeProvider clock) : IAgents
 {
     readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;
 
@@ -28,7 +32,9 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
     async Task<Fault?> DoAsync(ClusterNode node, int index, AgentTask task, AttemptId attempt, TimeSpan deadline, CancellationToken cancel)
     {
         var part = 0;
-        foreach (var order in Orders(node, task))
+        if (task == AgentTask.Verify && FileManifests.Find(files, workflow.Environment.Image.Sha256) is null)
+            return Fault.Of(FaultCodes.ManifestMissing, $"the list of the image's files is no longer in the store: {workflow.Environment.Image.Sha256}");
+        foreach (var order in Orders(node, task, $"{attempt.Workflow}/{attempt.Run}/{index}"))
         {
             var id = attempt.Order($"{Word(task)}.{part++}", index);
             var fault = await GiveAsync(node, Word(task), new OrderGiven(id, (int)deadline.TotalSeconds, order), cancel);
@@ -55,7 +61,8 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
         return result.Fault is { } fault ? Fault.Of(new FaultCode(fault.Code), fault.Message, fault.Evidence) : null;
     }
 
-    IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task)
+    /// <param name="luck">Names the attempt and the node: other files are read on each node and at each try.</param>
+    IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task, string luck)
     {
         var filesystem = workflow.Environment.FileSystem;
         switch (task)
@@ -72,6 +79,11 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
             case AgentTask.Reformat:
                 yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: true);
                 yield return new MountTarget(node.Disk, node.Layout, filesystem);
+                break;
+            case AgentTask.Verify:
+                var (image, boot) = (workflow.Environment.Image.Sha256, workflow.Environment.Boot);
+                var seed = BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(luck)));
+                yield return new VerifyTarget(FileManifests.Find(files, image)!, image, workflow.Verify, seed, boot.Kernel, boot.Initrd);
                 break;
             case AgentTask.Identity:
                 yield return new SetIdentity(node.Name, node.Disk, node.Layout, filesystem);
@@ -115,6 +127,7 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
         AgentTask.Format => "format",
         AgentTask.Mount => "mount",
         AgentTask.Reformat => "reformat",
+        AgentTask.Verify => "verify",
         AgentTask.Identity => "identity",
         AgentTask.PostInstall => "post_install",
         AgentTask.Keys => "keys",
