@@ -25,7 +25,7 @@ static class Receiving
         Unpacking unpacking;
         try
         {
-            unpacking = Unpacking.Start(order.Compression, context.Paths.Target);
+            unpacking = Unpacking.Start(order.Compression, context.Paths, context.Paths.Target);
         }
         catch (System.ComponentModel.Win32Exception e)
         {

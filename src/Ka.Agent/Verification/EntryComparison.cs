@@ -90,7 +90,11 @@ sealed class EntryComparison
                 Aspect(entry, $"attribute {ByteText.Printable(name)}", null, Convert.ToHexStringLower(value));
     }
 
+    /// <summary>Names under which XFS shows its access lists a second time are left out.</summary>
     static bool IsCompared(string name) =>
+        !name.StartsWith("trusted.SGI_", StringComparison.Ordinal) && IsOfFile(name);
+
+    static bool IsOfFile(string name) =>
         name.StartsWith("user.", StringComparison.Ordinal) || name.StartsWith("security.", StringComparison.Ordinal) || name.StartsWith("trusted.", StringComparison.Ordinal)
         || name.StartsWith("system.posix_acl_", StringComparison.Ordinal);
 
