@@ -35,6 +35,8 @@ public static class Registrar
         foreach (var post in description.Installs)
             if (post.Archive is { } archive && Registration.ReadArchive(files.PathOf(digests[archive.Path]), post.Compression, cancel).Fault is { } fault)
                 return (null, new RegistrationRefusal(fault, archive.At));
+        if (FileManifests.Keep(files, sha256, reading.Tree).Fault is { } notKept)
+            return (null, new RegistrationRefusal(notKept, description.Image.At));
         ImageManifests.Of(path);
         return (Make(description, digests, boot, new Image(sha256, new FileInfo(path).Length, description.Kind, description.Compression, reading.Tree.UnpackedBytes), now), null);
 
