@@ -58,8 +58,8 @@ tree=$WORK/tree
 skeleton "$tree"
 mkdir -p "$tree/etc/ssh" "$tree/root/.ssh"
 program "$tree" bin/tar bin/zstd bin/xz bin/gzip bin/bzip2 bin/lz4 bin/lsblk bin/mount bin/umount bin/getfattr \
-    bin/setfattr bin/ssh-keygen bin/efibootmgr sbin/sfdisk sbin/wipefs sbin/blkid sbin/blockdev sbin/mke2fs \
-    sbin/e2fsck sbin/resize2fs sbin/tune2fs sbin/mkfs.xfs sbin/mkfs.fat sbin/mkswap sbin/kexec sbin/sshd
+    bin/setfattr bin/ssh-keygen bin/efibootmgr sbin/sfdisk bin/partx sbin/wipefs sbin/blkid sbin/blockdev sbin/mke2fs \
+    sbin/e2fsck sbin/resize2fs sbin/tune2fs sbin/mkfs.xfs sbin/xfs_growfs sbin/mkfs.fat sbin/mkswap sbin/kexec sbin/sshd
 for link in ext2 ext3 ext4; do ln -s mke2fs "$tree/usr/sbin/mkfs.$link"; done
 ln -s mkfs.fat "$tree/usr/sbin/mkfs.vfat"
 ln -s e2fsck "$tree/usr/sbin/fsck.ext4"

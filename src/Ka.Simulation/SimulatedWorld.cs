@@ -174,7 +174,7 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
         return Unlucky(node) ? Fault.Of(FaultCodes.ScriptFailed, "exit status 1") : null;
     }
 
-    public IAsyncEnumerable<NodeResult> SendAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel) =>
+    public IAsyncEnumerable<NodeResult> SendAsync(NodeBits nodes, int part, AttemptId attempt, Pace pace, CancellationToken cancel) =>
         FanOut.Over(nodes, pace, ReceiveAsync, n => Late(n, "image"), cancel);
 
     async Task<Fault?> ReceiveAsync(int node, CancellationToken cancel)

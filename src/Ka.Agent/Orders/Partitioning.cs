@@ -76,7 +76,7 @@ static class Partitioning
         {
             return faults[0];
         }
-        var wiped = await Tool.Run("wipefs", ["--all", "--force", "--quiet", .. OldPartitions(paths, disk), disk.Device], cancel);
+        var wiped = await Tool.Run("wipefs", ["--all", "--force", "--quiet", .. WrittenDisk.PartitionsOf(paths, disk.Facts), disk.Device], cancel);
         if (wiped.Or(FaultCodes.DiskPartitionFailed, "Old signatures could not be wiped.") is { } notWiped)
         {
             return notWiped;
@@ -101,17 +101,6 @@ static class Partitioning
             }
             await Task.Delay(200, cancel);
         }
-    }
-
-    /// <summary>Partitions that the kernel still knows: their old file systems must not shine through into new ones.</summary>
-    static IEnumerable<string> OldPartitions(AgentPaths paths, TargetDisk disk)
-    {
-        var directory = Path.Combine(paths.Sys, "block", disk.Facts.Name);
-        return Directory.EnumerateDirectories(directory, disk.Facts.Name + "*")
-            .Where(d => File.Exists(Path.Combine(d, "partition")))
-            .Select(d => "/dev/" + Path.GetFileName(d))
-            .Where(File.Exists)
-            .Order(NaturalOrder.Comparer);
     }
 
     /// <summary>Waits until the kernel shows the partitions at their places and the devices exist.</summary>

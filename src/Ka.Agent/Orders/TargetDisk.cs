@@ -54,8 +54,8 @@ sealed record TargetDisk(DiskFacts Facts, DiskLayout Layout, ImmutableArray<Targ
     {
         var partitions = layout.Partitions.Select((spec, i) => new TargetPartition(
             spec,
-            i + 1,
-            PartitionPath.Of(facts.Device, i + 1),
+            spec.Number ?? i + 1,
+            PartitionPath.Of(facts.Device, spec.Number ?? i + 1),
             spec.Deploy && deployFileSystem != FileSystemKind.None ? deployFileSystem : spec.FileSystem,
             spec.Deploy ? "/" : spec.MountPoint ?? (spec is { Type: PartitionType.EfiSystem, FileSystem: FileSystemKind.Vfat } ? "/boot/efi" : null)));
         return new TargetDisk(facts, layout, [.. partitions]);

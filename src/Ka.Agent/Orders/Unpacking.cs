@@ -10,7 +10,7 @@ namespace Ka.Agent.Orders;
 /// The decompressor and GNU tar, connected by the agent so that both exit states and the end of the stream are seen. GNU tar exits 0 on
 /// some truncated archives: the end marker (two blocks of zeros) and nothing but zeros behind it decide.
 /// </summary>
-sealed class Unpacking : IDisposable
+sealed class Unpacking : IImageSink
 {
     readonly Process? _decompressor;
     readonly Process _tar;
@@ -19,8 +19,11 @@ sealed class Unpacking : IDisposable
     readonly Task<string> _tarSaid;
     readonly Task<string> _decompressorSaid;
 
-    Unpacking(Process? decompressor, Process tar)
+    readonly string _target;
+
+    Unpacking(Process? decompressor, Process tar, string target)
     {
+        _target = target;
         _decompressor = decompressor;
         _tar = tar;
         _feed = new TarFeed(tar.StandardInput.BaseStream);
@@ -36,7 +39,7 @@ sealed class Unpacking : IDisposable
     public Stream Input { get; }
 
     /// <summary>Bytes of the unpacked archive so far.</summary>
-    public long TarBytes => _feed.Bytes;
+    public long Bytes => _feed.Bytes;
 
     /// <summary>A program ended with an error before its input did.</summary>
     public bool HasFailed => _tar is { HasExited: true, ExitCode: not 0 } || _decompressor is { HasExited: true, ExitCode: not 0 };
@@ -48,7 +51,7 @@ sealed class Unpacking : IDisposable
         tar.Start();
         if (Decompressor(compression) is not { } program)
         {
-            return new Unpacking(null, tar);
+            return new Unpacking(null, tar, target);
         }
         var decompressor = new Process { StartInfo = Tool.Start(program, ["-d", "-c"]) };
         try
@@ -61,7 +64,7 @@ sealed class Unpacking : IDisposable
             tar.Dispose();
             throw;
         }
-        return new Unpacking(decompressor, tar);
+        return new Unpacking(decompressor, tar, target);
     }
 
     /// <summary>Everything an operating system's files carry: owners by number, modes, extended attributes (capabilities), ACLs, holes.</summary>
@@ -106,6 +109,14 @@ sealed class Unpacking : IDisposable
             return null; // the broken input's own fault stands
         }
         return _feed.Verdict() is { } verdict ? Fault.Of(FaultCodes.ImageExtractFailed, verdict, $"{_feed.Bytes} bytes of archive; {tarSaid.Trim()}") : null;
+    }
+
+    public Fault? Persist()
+    {
+        var error = Native.SyncFileSystem(_target);
+        return error == 0
+            ? null
+            : Fault.Of(error == Native.NoSpace ? FaultCodes.DiskFull : FaultCodes.DiskIoError, "The unpacked image could not be written to the disk.", Native.Message(error));
     }
 
     public void Kill()

@@ -82,6 +82,8 @@ static class DeployCommand
         foreach (var erases in plan.Erases)
             Console.WriteLine($"  erases    {erases}");
         Console.WriteLine($"  steps     {steps}");
+        foreach (var leftOut in plan.LeftOut)
+            Console.WriteLine($"  left out  {leftOut}");
     }
 
     static string? ReadNodes(string? nodes, string? file)

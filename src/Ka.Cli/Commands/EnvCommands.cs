@@ -63,7 +63,7 @@ static class EnvCommands
         if (Common.IsJson(parsed))
             Terminal.Json(done, RestJson.Default.ApplyReply);
         else
-            Console.WriteLine($"{done.Environment.Name}:{done.Environment.Version} {done.Change} (sha256:{done.Environment.Sha256[..12]}…, {Terminal.Size(done.Environment.Bytes)}, kernel {done.Environment.Kernel})");
+            Console.WriteLine($"{done.Environment.Name}:{done.Environment.Version} {done.Change} (sha256:{done.Environment.Sha256[..12]}…, {Terminal.Size(done.Environment.Bytes)}, {(done.Environment.Kernel.Length > 0 ? "kernel " + done.Environment.Kernel : done.Environment.Kind)})");
         return ExitCodes.Done;
     }
 

@@ -35,6 +35,7 @@ public enum FileSystemKind
 /// <param name="Name">GPT partition name and default label, 1–16 characters of <c>[a-z0-9_-]</c>; unique in the layout.</param>
 /// <param name="Bytes">Size in bytes, a multiple of 1 MiB; null means the rest of the disk (once, last).</param>
 /// <param name="Deploy">The partition that receives the image; exactly one in a layout.</param>
+/// <param name="Number">Its number in the table when that is not its place in the list: tables of images have gaps.</param>
 /// <param name="MountPoint">Where the deployed system mounts it (<c>/boot/efi</c>, <c>/home</c>); null for none. The deploy partition is <c>/</c>.</param>
 public sealed record PartitionSpec(
     string Name,
@@ -44,7 +45,8 @@ public sealed record PartitionSpec(
     string? Label = null,
     bool Deploy = false,
     string? MountPoint = null,
-    ImmutableArray<string>? FormatOptions = null);
+    ImmutableArray<string>? FormatOptions = null,
+    int? Number = null);
 
 /// <summary>A declarative disk layout.</summary>
 public sealed record DiskLayout(PartitionTableKind Table, ImmutableArray<PartitionSpec> Partitions);

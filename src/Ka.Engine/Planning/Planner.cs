@@ -10,7 +10,12 @@ namespace Ka.Engine.Planning;
 
 /// <summary>What a person asks for.</summary>
 /// <param name="DiskBytes">Smallest size known of the target disks, or null when no node has been seen yet.</param>
-public sealed record DeployRequest(OsEnvironment Environment, Cluster Cluster, ImmutableArray<ClusterNode> Nodes, bool WithKeys, long? DiskBytes);
+public sealed record DeployRequest(
+    OsEnvironment Environment, Cluster Cluster, ImmutableArray<ClusterNode> Nodes, bool WithKeys, long? DiskBytes, VerifyMode Verify = VerifyMode.Sample)
+{
+    /// <summary>What the environment's images need of the steps.</summary>
+    public ImageNeeds Needs { get; } = ImageNeeds.Of(Environment);
+}
 
 /// <summary>A plan, or every reason why there is none.</summary>
 public sealed record PlanOutcome(Plan? Plan, ImmutableArray<Fault> Faults);
@@ -25,8 +30,9 @@ public static class Planner
     {
         var faults = ImmutableArray.CreateBuilder<Fault>();
         CheckSizes(request, faults);
-        if (request.Environment.Os == "other")
-            faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{request.Environment.Name}: os 'other' cannot be deployed from a tar image"));
+        if (request.Environment.Image.Kind == ImageKind.Tar && request.Environment.Os is not ("linux" or "xen"))
+            faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{request.Environment.Name}: os '{request.Environment.Os}' cannot be deployed from a tar image"));
+        ImageRoom.CheckParts(request, faults);
         if (faults.Count > 0)
             return new PlanOutcome(null, faults.ToImmutable());
         return new PlanOutcome(new Plan([SetDeploymentEnv(request), BroadcastEnv(request), BootNewEnv(request)], request.Cluster.Gather), []);
@@ -34,6 +40,11 @@ public static class Planner
 
     static void CheckSizes(DeployRequest request, ImmutableArray<Fault>.Builder faults)
     {
+        if (request.Needs.WholeDisk)
+        {
+            ImageRoom.CheckDisk(request, faults);
+            return;
+        }
         var unpacked = request.Environment.Image.UnpackedBytes;
         foreach (var layout in request.Nodes.GroupBy(n => n.Layout))
         {
@@ -58,9 +69,7 @@ public static class Planner
         steps.Add(new AwaitAgent(settings.Timeout, settings.FirstSign));
         if (request.WithKeys)
             steps.Add(new AgentStep(AgentTask.Keys, "keys_minimal", step));
-        steps.Add(new AgentStep(AgentTask.Partition, "partition", step));
-        steps.Add(new AgentStep(AgentTask.Format, "format", step));
-        steps.Add(new AgentStep(AgentTask.Mount, "mount", step));
+        steps.AddRange(ImageSteps.Prepare(request.Needs, step));
         return new Strategy("Untrusted", settings.Retries, steps.ToImmutable());
     }
 
@@ -70,20 +79,22 @@ public static class Planner
     {
         var step = request.Cluster.StepTimeout;
         var steps = ImmutableArray.CreateBuilder<MicroStep>();
-        steps.Add(new AgentStep(AgentTask.Reformat, "reformat", step, OnlyAgain: true));
-        steps.Add(new SendImage(settings.Timeout));
+        steps.AddRange(ImageSteps.Send(request, settings.Timeout));
+        if (!request.Needs.Mounted)
+            return new Strategy("Chain", settings.Retries, [.. steps, new AgentStep(AgentTask.Sync, "sync", step)]);
         steps.Add(new AgentStep(AgentTask.Identity, "identity", step));
         var scripts = request.Environment.PostInstalls.Concat(request.Cluster.PostInstalls).ToArray();
         if (scripts.Length > 0)
             steps.Add(new AgentStep(AgentTask.PostInstall, "post_install", step + TimeSpan.FromTicks(scripts.Sum(s => s.Timeout.Ticks))));
         if (request.WithKeys)
             steps.Add(new AgentStep(AgentTask.Keys, "keys", step));
-        steps.Add(new AgentStep(AgentTask.Bootloader, "bootloader", step));
+        if (request.Needs.Bootloader)
+            steps.Add(new AgentStep(AgentTask.Bootloader, "bootloader", step));
         steps.Add(new AgentStep(AgentTask.Sync, "sync", step));
         return new Strategy("Chain", settings.Retries, steps.ToImmutable());
     }
 
-    static MacroStep BootNewEnv(DeployRequest request) => new("BootNewEnv", [.. request.Cluster.Boot.Select(s => Boot(s, request.Cluster.StepTimeout))]);
+    static MacroStep BootNewEnv(DeployRequest request) => new("BootNewEnv", [.. ImageSteps.Ways(request).Select(s => Boot(s, request.Cluster.StepTimeout))]);
 
     static Strategy Boot(StrategySettings settings, TimeSpan step) => settings.Do switch
     {

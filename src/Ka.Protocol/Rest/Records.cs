@@ -10,7 +10,8 @@ namespace Ka.Protocol.Rest;
 public sealed record DeployBody(string Environment, string Nodes, ImmutableArray<string> AuthorizedKeys, bool DryRun);
 
 /// <summary>What a deployment would do.</summary>
-public sealed record PlanReply(string Environment, string Sha256, long Bytes, long UnpackedBytes, string Nodes, int Count, ImmutableArray<PlannedMacroStep> Steps, ImmutableArray<string> Erases);
+/// <param name="LeftOut">Steps that the image does not need or does not allow, each with its reason.</param>
+public sealed record PlanReply(string Environment, string Sha256, long Bytes, long UnpackedBytes, string Nodes, int Count, ImmutableArray<PlannedMacroStep> Steps, ImmutableArray<string> Erases, ImmutableArray<string> LeftOut);
 
 /// <summary>A macro step of a plan with its strategies in order.</summary>
 public sealed record PlannedMacroStep(string Name, ImmutableArray<PlannedStrategy> Strategies);

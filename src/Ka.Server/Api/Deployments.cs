@@ -151,12 +151,13 @@ public static partial class Deployments
         set.ToString(), set.Count,
         [.. plan.MacroSteps.Select(m => new PlannedMacroStep(m.Name, [.. m.Strategies.Select(s => new PlannedStrategy(
             s.Name, s.Retries, [.. s.Steps.Select(x => new PlannedStep(x.Name, x.TurnTimeout.TotalSeconds))]))]))],
-        [.. asked.Nodes.GroupBy(n => Erases(n.Disk, n.Layout)).Select(g => $"{NodeSet.FromNames(g.Select(n => NodeName.Parse(n.Name)))}: {g.Key}")]);
+        [.. asked.Nodes.GroupBy(n => Erases(n.Disk, n.Layout, asked.Needs.WholeDisk)).Select(g => $"{NodeSet.FromNames(g.Select(n => NodeName.Parse(n.Name)))}: {g.Key}")],
+        asked.Needs.LeftOut);
 
-    static string Erases(DiskSelector disk, DiskLayout layout)
+    static string Erases(DiskSelector disk, DiskLayout layout, bool wholeDisk)
     {
         var where = disk.Path ?? $"the first disk{(disk.Bus is null ? "" : " on " + disk.Bus)}{(disk.MinBytes is null ? "" : $" of at least {disk.MinBytes >> 20} MiB")}";
-        return $"{where}, whole: {layout.Table.ToString().ToLowerInvariant()} with {string.Join(", ", layout.Partitions.Select(p => p.Name))}";
+        return wholeDisk ? $"{where}, whole: the image's own partitions" : $"{where}, whole: {layout.Table.ToString().ToLowerInvariant()} with {string.Join(", ", layout.Partitions.Select(p => p.Name))}";
     }
 
     /// <summary>Six characters of Crockford's base 32 without the ones that are misread: enough for a site, short to type.</summary>

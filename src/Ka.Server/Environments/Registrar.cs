@@ -18,44 +18,84 @@ public static class Registrar
         foreach (var file in description.Files)
             if (!digests.TryGetValue(file.Path, out var sent) || !FileStore.IsDigest(sent) || !files.Has(sent))
                 return Refuse(FaultCodes.ArchiveInvalid, $"the file '{DocumentError.Cut(file.Path)}' was not sent", file.At);
-        var sha256 = digests[description.Image.Path];
-        if (description.Digest is { } pinned && pinned != sha256)
-            return Refuse(FaultCodes.ArchiveDigest, $"{description.Image.Path} has SHA-256 {sha256}, the description pins {pinned}", description.DigestAt);
-        var path = files.PathOf(sha256);
-        var reading = Registration.ReadArchive(path, description.Compression, cancel);
-        if (reading.Fault is { } broken)
-            return (null, new RegistrationRefusal(broken, description.Image.At));
-        var boot = new BootSpec(description.Kernel ?? "", description.Initrd, description.Params);
-        if (description.Kernel is null && reading.Tree.FindKernel() is { } found)
-            boot = boot with { Kernel = found.Kernel, Initrd = description.Initrd ?? found.Initrd };
-        if (boot.Kernel.Length == 0)
-            return Refuse(FaultCodes.ArchiveKernelMissing, "the description names no kernel and none was found in /boot", description.BootAt);
-        if (reading.Tree.CheckBoot(boot.Kernel, boot.Initrd) is { } missing)
-            return (null, new RegistrationRefusal(missing, description.BootAt));
+        foreach (var image in description.Images)
+            if (image.Digest is { } pinned && pinned != digests[image.File.Path])
+                return Refuse(FaultCodes.ArchiveDigest, $"{image.File.Path} has SHA-256 {digests[image.File.Path]}, the description pins {pinned}", image.DigestAt);
+        var (images, boot, refused) = Images(description, digests, files, cancel);
+        if (refused is not null)
+            return (null, refused);
         foreach (var post in description.PostInstalls)
             if (post.Archive is { } archive && Registration.ReadArchive(files.PathOf(digests[archive.Path]), post.Compression, cancel).Fault is { } fault)
                 return (null, new RegistrationRefusal(fault, archive.At));
-        ImageManifests.Of(path);
-        return (Make(description, digests, boot, new Image(sha256, new FileInfo(path).Length, description.Kind, description.Compression, reading.Tree.UnpackedBytes), now), null);
+        foreach (var image in images)
+            ImageManifests.Of(files.PathOf(image.Sha256));
+        return (Make(description, digests, boot, images, now), null);
 
         static (OsEnvironment?, RegistrationRefusal?) Refuse(FaultCode code, string message, Location at) => (null, new RegistrationRefusal(Fault.Of(code, message), at));
     }
 
-    static OsEnvironment Make(Description description, ImmutableDictionary<string, string> digests, BootSpec boot, Image image, DateTimeOffset now) => new(
+    /// <summary>Opens every image; an archive as the first one must hold the kernel.</summary>
+    static (ImmutableArray<Image> Images, BootSpec Boot, RegistrationRefusal? Refused) Images(
+        Description description, ImmutableDictionary<string, string> digests, FileStore files, CancellationToken cancel)
+    {
+        var boot = new BootSpec(description.Kernel ?? "", description.Initrd, description.Params);
+        var images = ImmutableArray.CreateBuilder<Image>();
+        foreach (var named in description.Images)
+        {
+            var sha256 = digests[named.File.Path];
+            if (named.Raw is { } wish)
+            {
+                var (raw, fault) = RawRegistration.Register(sha256, named.Compression, wish, files, cancel);
+                if (raw is null)
+                    return ([], boot, new RegistrationRefusal(fault!, named.File.At));
+                images.Add(raw);
+                continue;
+            }
+            var reading = Registration.ReadArchive(files.PathOf(sha256), named.Compression, cancel);
+            if (reading.Fault is { } broken)
+                return ([], boot, new RegistrationRefusal(broken, named.File.At));
+            if (named.Partition is null)
+            {
+                (boot, var missing) = FindBoot(description, boot, reading.Tree);
+                if (missing is not null)
+                    return ([], boot, new RegistrationRefusal(missing, description.BootAt));
+            }
+            images.Add(new Image(sha256, new FileInfo(files.PathOf(sha256)).Length, named.Kind, named.Compression, reading.Tree.UnpackedBytes));
+        }
+        return (images.ToImmutable(), boot, null);
+    }
+
+    static (BootSpec Boot, Fault? Missing) FindBoot(Description description, BootSpec boot, ArchiveTree tree)
+    {
+        if (description.Kernel is null && tree.FindKernel() is { } found)
+            boot = boot with { Kernel = found.Kernel, Initrd = description.Initrd ?? found.Initrd };
+        return boot.Kernel.Length == 0
+            ? (boot, Fault.Of(FaultCodes.ArchiveKernelMissing, "the description names no kernel and none was found in /boot"))
+            : (boot, tree.CheckBoot(boot.Kernel, boot.Initrd));
+    }
+
+    static OsEnvironment Make(Description description, ImmutableDictionary<string, string> digests, BootSpec boot, ImmutableArray<Image> images, DateTimeOffset now) => new(
         description.Name, description.Version, "root", description.Text, description.Author, description.Visibility, description.Destructive,
-        description.Os, description.Arch, image, description.FileSystem, boot,
+        description.Os, description.Arch, images[0], images[0].Raw?.FileSystem ?? description.FileSystem, boot,
         [.. description.PostInstalls.Select((p, i) => new PostInstall(
             $"post-install {i + 1}", p.Archive is { } a ? digests[a.Path] : null, p.Compression, p.Script is { } s ? digests[s.Path] : null, p.Command, p.Timeout))],
-        now);
+        now,
+        images.Length == 1 ? null : [.. images.Skip(1).Select((image, i) => new ImagePart(description.Images[i + 1].Partition, image))]);
 
     public static IEnumerable<string> FilesOf(OsEnvironment environment) =>
-        environment.PostInstalls.SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>().Prepend(environment.Image.Sha256);
+        environment.PostInstalls.SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>()
+            .Concat(environment.Images().SelectMany(i => new[] { i.Image.Sha256, i.Image.Raw?.BlockHashes, i.Image.Raw?.SourceSha256 }).OfType<string>());
 
     /// <summary>Whether registering the second over the first would change nothing.</summary>
     public static bool SameContent(OsEnvironment a, OsEnvironment b) =>
-        a.Image == b.Image && a.Description == b.Description && a.Author == b.Author && a.Visibility == b.Visibility && a.Destructive == b.Destructive
+        SameImages(a.Images(), b.Images()) && a.Description == b.Description && a.Author == b.Author && a.Visibility == b.Visibility && a.Destructive == b.Destructive
         && a.Os == b.Os && a.Arch == b.Arch && a.FileSystem == b.FileSystem
         && a.Boot.Kernel == b.Boot.Kernel && a.Boot.Initrd == b.Boot.Initrd && a.Boot.Params.SequenceEqual(b.Boot.Params)
         && a.PostInstalls.Length == b.PostInstalls.Length
         && a.PostInstalls.Zip(b.PostInstalls).All(p => p.First with { Command = [] } == p.Second with { Command = [] } && p.First.Command.SequenceEqual(p.Second.Command));
+
+    static bool SameImages(ImmutableArray<ImagePart> a, ImmutableArray<ImagePart> b) =>
+        a.Length == b.Length && a.Zip(b).All(p =>
+            p.First.Partition == p.Second.Partition && p.First.Image with { Raw = null } == p.Second.Image with { Raw = null }
+            && (p.First.Image.Raw?.SameAs(p.Second.Image.Raw) ?? p.Second.Image.Raw is null));
 }

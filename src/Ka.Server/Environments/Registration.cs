@@ -15,13 +15,22 @@ public static class Registration
     public static ImageReading ReadArchive(string path, ImageCompression compression, CancellationToken cancel)
     {
         var tree = new ArchiveTree();
-        Fault? fault;
+        var fault = Read(path, compression, stream => TarWalk.Walk(stream, tree.Add, cancel), cancel);
+        if (fault is null && tree.Escape is { } escape)
+            fault = Fault.Of(FaultCodes.ArchiveInvalid, $"the archive has a name that leaves the root: {escape}");
+        return new ImageReading(fault, tree);
+    }
+
+    /// <summary>Reads a stored file through the decompressor of its description.</summary>
+    /// <param name="read">Reads the uncompressed stream to its end.</param>
+    public static Fault? Read(string path, ImageCompression compression, Func<Stream, Fault?> read, CancellationToken cancel)
+    {
         try
         {
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 0, FileOptions.SequentialScan);
-            fault = compression switch
+            return compression switch
             {
-                ImageCompression.None => TarWalk.Walk(new BufferedStream(file, 256 * 1024), tree.Add, cancel),
+                ImageCompression.None => read(new BufferedStream(file, 256 * 1024)),
                 ImageCompression.Gzip => Through("gzip"),
                 ImageCompression.Bzip2 => Through("bzip2"),
                 ImageCompression.Xz => Through("xz"),
@@ -31,16 +40,13 @@ public static class Registration
         }
         catch (Exception e) when (e is IOException or InvalidDataException)
         {
-            fault = Fault.Of(FaultCodes.ArchiveInvalid, "the archive cannot be read", e.Message);
+            return Fault.Of(FaultCodes.ArchiveInvalid, "the archive cannot be read", e.Message);
         }
-        if (fault is null && tree.Escape is { } escape)
-            fault = Fault.Of(FaultCodes.ArchiveInvalid, $"the archive has a name that leaves the root: {escape}");
-        return new ImageReading(fault, tree);
 
-        Fault? Through(string program) => Decompressed(program, path, tree, cancel);
+        Fault? Through(string program) => Decompressed(program, path, read, cancel);
     }
 
-    static Fault? Decompressed(string program, string path, ArchiveTree tree, CancellationToken cancel)
+    static Fault? Decompressed(string program, string path, Func<Stream, Fault?> read, CancellationToken cancel)
     {
         var start = new ProcessStartInfo("/usr/bin/" + program) { RedirectStandardOutput = true, RedirectStandardError = true };
         if (!File.Exists(start.FileName))
@@ -51,7 +57,7 @@ public static class Registration
         var errors = process.StandardError.ReadToEndAsync(cancel);
         try
         {
-            var fault = TarWalk.Walk(new BufferedStream(process.StandardOutput.BaseStream, 256 * 1024), tree.Add, cancel);
+            var fault = read(new BufferedStream(process.StandardOutput.BaseStream, 256 * 1024));
             // A walk that ended with the stream leaves the program to end by itself and to say why.
             if (fault is not null && fault.Code != FaultCodes.ArchiveTruncated && !process.HasExited)
                 process.Kill();

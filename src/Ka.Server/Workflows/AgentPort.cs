@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Ka.Core.Clusters;
 using Ka.Core.Disks;
+using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
 using Ka.Engine;
@@ -8,12 +9,13 @@ using Ka.Engine.Ports;
 using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Server.Agents;
+using Ka.Server.Environments;
 using Ka.Store;
 
 namespace Ka.Server.Workflows;
 
 /// <summary>The agents port of one workflow: turns tasks into typed orders and their results into faults, logs and facts.</summary>
-sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTable logs, LiveProgress live, TimeProvider clock) : IAgents
+sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTable logs, LiveProgress live, FileStore files, TimeProvider clock) : IAgents
 {
     readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;
 
@@ -57,24 +59,28 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
 
     IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task)
     {
-        var filesystem = workflow.Environment.FileSystem;
+        var environment = workflow.Environment;
+        var filesystem = environment.FileSystem;
+        var written = ImageLayouts.Written(environment, node.Layout);
+        var places = new ImagePlaces(workflow, node);
         switch (task)
         {
             case AgentTask.Partition:
                 yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes);
                 break;
             case AgentTask.Format:
-                yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: false);
+                yield return new FormatPartitions(node.Disk, ImageLayouts.ToFormat(environment, node.Layout), ImageLayouts.DeployFileSystem(environment), OnlyDeploy: false);
                 break;
             case AgentTask.Mount:
-                yield return new MountTarget(node.Disk, node.Layout, filesystem);
+                yield return new MountTarget(node.Disk, written, filesystem);
                 break;
             case AgentTask.Reformat:
-                yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: true);
-                yield return new MountTarget(node.Disk, node.Layout, filesystem);
+                yield return new FormatPartitions(node.Disk, ImageLayouts.ToFormat(environment, node.Layout), ImageLayouts.DeployFileSystem(environment), OnlyDeploy: true);
+                if (places.NothingIsWritten)
+                    yield return new MountTarget(node.Disk, written, filesystem);
                 break;
             case AgentTask.Identity:
-                yield return new SetIdentity(node.Name, node.Disk, node.Layout, filesystem);
+                yield return new SetIdentity(node.Name, node.Disk, written, filesystem, KeepFstab: environment.Image.Raw is { Target: RawTarget.Disk });
                 break;
             case AgentTask.PostInstall:
                 foreach (var script in workflow.Environment.PostInstalls.Concat(workflow.Cluster.PostInstalls))
@@ -84,16 +90,26 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
                 yield return new InstallKeys(workflow.AuthorizedKeys);
                 break;
             case AgentTask.Bootloader:
-                yield return new InstallBootloader(Boot(node), node.Disk, node.Layout);
+                yield return new InstallBootloader(Boot(node), node.Disk, written);
                 break;
             case AgentTask.Sync:
                 yield return new SyncTarget(Unmount: false);
                 break;
             case AgentTask.Kexec:
-                yield return new KexecTarget(Boot(node), node.Disk, node.Layout, filesystem);
+                yield return new KexecTarget(Boot(node), node.Disk, written, filesystem);
                 break;
             case AgentTask.Reboot:
                 yield return new RebootNode();
+                break;
+            case AgentTask.VerifyBlocks:
+                foreach (var order in places.Proofs(files))
+                    yield return order;
+                break;
+            case AgentTask.Grow:
+                yield return new GrowImage(places.Of(0)!);
+                break;
+            case AgentTask.Seed:
+                yield return places.Seed();
                 break;
         }
     }
@@ -106,7 +122,7 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
 
     ScriptSpec Script(
         string name, string? archive, string? file, ImmutableArray<string> command, ClusterNode node, TimeSpan timeout,
-        Core.Environments.ImageCompression compression = Core.Environments.ImageCompression.None) =>
+        ImageCompression compression = ImageCompression.None) =>
         new(name, archive, compression, file, file is null ? command : ["", .. command], KadeployVariables.For(workflow, node), (int)timeout.TotalSeconds);
 
     public static string Word(AgentTask task) => task switch
@@ -122,6 +138,9 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
         AgentTask.Sync => "sync",
         AgentTask.Kexec => "kexec",
         AgentTask.Reboot => "reboot",
+        AgentTask.VerifyBlocks => "verify_blocks",
+        AgentTask.Grow => "grow",
+        AgentTask.Seed => "seed",
     };
 }
 
