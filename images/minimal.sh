@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 help() {
     cat <<'HELP'
 Usage: minimal.sh --agent FILE --out DIR [options]
-Builds DIR/vmlinuz, DIR/initramfs.zst, DIR/localdisk.efi and DIR/manifest from Debian 12 packages. Needs no root.
+Builds DIR/vmlinuz, DIR/initramfs.zst, DIR/localdisk.efi, DIR/kexec.tar, DIR/ka-agent and DIR/manifest from Debian 12 packages. Needs no root.
 
   --agent FILE              executable that becomes /sbin/ka-agent (x86-64 program or script)
   --out DIR                 where the files go
@@ -111,7 +111,16 @@ GRUB
 grub-mkimage -O x86_64-efi -d "$DONOR/usr/lib/grub/x86_64-efi" -p /EFI/BOOT -c "$WORK/localdisk.cfg" -o "$WORK/localdisk.efi" \
     part_gpt part_msdos fat search search_fs_file chain normal test echo
 
+# kexec with its libraries, for jumping out of a running system that has none; the agent, for starting it in one
+mkdir -p "$WORK/jump/kexec" "$WORK/jump-tree/usr/lib64"
+program "$WORK/jump-tree" sbin/kexec
+loader "$WORK/jump-tree"
+find "$WORK/jump-tree" -type f -exec cp {} "$WORK/jump/kexec/" \;
+mv "$WORK/jump/kexec/ld-linux-x86-64.so.2" "$WORK/jump/kexec/ld.so"
+tar -c -f "$WORK/kexec.tar" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$WORK/jump" kexec
+
 mkdir -p "$out"
+cp "$agent" "$WORK/ka-agent"
 cp "$DONOR/boot/vmlinuz-$(kernel_version)" "$WORK/vmlinuz"
 initramfs "$tree" "$WORK/initramfs.zst" "$level"
 {
@@ -120,8 +129,9 @@ initramfs "$tree" "$WORK/initramfs.zst" "$level"
     echo "ka-agent - $(sha256sum <"$agent" | cut -d' ' -f1)"
 } >"$WORK/manifest.out"
 # the kernel's modules are in the initramfs: replace both or none, each by rename
-for file in vmlinuz initramfs.zst localdisk.efi; do cp "$WORK/$file" "$out/$file.new"; done
-for file in vmlinuz initramfs.zst localdisk.efi; do mv "$out/$file.new" "$out/$file"; done
+for file in vmlinuz initramfs.zst localdisk.efi kexec.tar ka-agent; do cp "$WORK/$file" "$out/$file.new"; done
+for file in vmlinuz initramfs.zst localdisk.efi kexec.tar ka-agent; do mv "$out/$file.new" "$out/$file"; done
 cp "$WORK/manifest.out" "$out/manifest"
-chmod 644 "$out/vmlinuz" "$out/initramfs.zst" "$out/localdisk.efi" "$out/manifest"
+chmod 644 "$out/vmlinuz" "$out/initramfs.zst" "$out/localdisk.efi" "$out/kexec.tar" "$out/manifest"
+chmod 755 "$out/ka-agent"
 ls -l "$out/vmlinuz" "$out/initramfs.zst"

@@ -17,6 +17,8 @@ public static class FaultPlan
         ["has a bad disk"] = Misbehaviour.BadDisk,
         ["hangs in kexec"] = Misbehaviour.HangsInKexec,
         ["never boots"] = Misbehaviour.NeverBoots,
+        ["refuses ssh"] = Misbehaviour.RefusesSsh,
+        ["fails operations once"] = Misbehaviour.FailsOperationOnce,
         ["is slow"] = Misbehaviour.Slow,
     }.ToImmutableSortedDictionary(StringComparer.Ordinal);
 

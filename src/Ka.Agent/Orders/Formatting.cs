@@ -19,7 +19,8 @@ static class Formatting
         }
         context.Disk = disk;
         context.DeployFileSystem = disk.Deploy.FileSystem;
-        if (await Mounts.Release(context.Paths, disk.Device, cancel) is { } busy)
+        // With only the deploy partition to make, a system that runs from another one keeps what it has mounted.
+        if (await Mounts.Release(context.Paths, order.OnlyDeploy ? disk.Deploy.Device : disk.Device, cancel) is { } busy)
         {
             return busy;
         }

@@ -15,6 +15,8 @@ static class OrderBoard
         RunScript script => Scripting.Run(script.Script, context, report, cancel),
         SetIdentity identity => Identity.Run(identity, context, cancel),
         InstallKeys keys => Task.FromResult(Keys.Run(keys, context)),
+        InstallHostCertificate certificate => Task.FromResult(HostCertificate.Run(certificate, context)),
+        PutFile put => Putting.Run(put, context, cancel),
         InstallBootloader bootloader => Bootloader.Run(bootloader, context, report, cancel),
         SyncTarget sync => Leaving.Sync(sync, context, report, cancel),
         KexecTarget kexec => Leaving.Kexec(kexec, context, report, cancel),

@@ -21,17 +21,19 @@ static class DeployCommand
         var timeout = new Option<int?>("--timeout") { Description = "Stop watching after so many seconds; the operation goes on" };
         var verbose = new Option<bool>("--verbose", "-v") { Description = "Every step of every node" };
         var command = new Command("deploy", "Install an environment on nodes") { environment, nodes, file, keys, dryRun, wait, noWait, yes, timeout, verbose };
+        var wishes = new DeployWishes(command);
         command.SetAction((parsed, cancel) => RunAsync(
             parsed, parsed.GetValue(environment)!, parsed.GetValue(nodes), parsed.GetValue(file),
             parsed.GetResult(keys) is not null, parsed.GetValue(keys),
-            new Manner(parsed.GetValue(dryRun), parsed.GetValue(noWait), parsed.GetValue(yes), parsed.GetValue(timeout), parsed.GetValue(verbose)), cancel));
+            new Manner(parsed.GetValue(dryRun), parsed.GetValue(noWait), parsed.GetValue(yes), parsed.GetValue(timeout), parsed.GetValue(verbose)), wishes, cancel));
         return command;
     }
 
     sealed record Manner(bool DryRun, bool NoWait, bool Yes, int? Timeout, bool Verbose);
 
     static async Task<int> RunAsync(
-        ParseResult parsed, string environment, string? nodes, string? nodesFile, bool withKeys, string? keyFile, Manner manner, CancellationToken cancel)
+        ParseResult parsed, string environment, string? nodes, string? nodesFile, bool withKeys, string? keyFile, Manner manner,
+        DeployWishes wishes, CancellationToken cancel)
     {
         if (nodes is null && nodesFile is null)
         {
@@ -41,7 +43,9 @@ static class DeployCommand
         if (ReadNodes(nodes, nodesFile) is not { } set || ReadKeys(withKeys, keyFile) is not { } keys)
             return ExitCodes.BadData;
         using var server = Common.Connect(parsed);
-        var body = new DeployBody(environment, set, keys, DryRun: true);
+        var (body, unread) = await wishes.OverAsync(new DeployBody(environment, set, keys, DryRun: true), parsed, server, cancel);
+        if (body is null)
+            return unread;
         var ask = !manner.DryRun && !manner.Yes && !Console.IsInputRedirected && Terminal.IsLive;
         if (manner.DryRun || ask)
         {
@@ -84,6 +88,8 @@ static class DeployCommand
         Console.WriteLine($"  steps     {steps}");
         foreach (var leftOut in plan.LeftOut)
             Console.WriteLine($"  left out  {leftOut}");
+        if (plan.Breakpoint is { } breakpoint)
+            Console.WriteLine($"  stops     before {breakpoint}; the nodes are left as they are");
     }
 
     static string? ReadNodes(string? nodes, string? file)

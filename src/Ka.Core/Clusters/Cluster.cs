@@ -37,7 +37,7 @@ public sealed record PowerSettings(
     ImmutableDictionary<string, ImmutableArray<string>> Commands);
 
 /// <summary>One strategy as the configuration lists it.</summary>
-/// <param name="Do"><c>untrusted</c>; <c>chain</c>; <c>kexec</c>, <c>classical</c>, <c>hard-reboot</c>.</param>
+/// <param name="Do"><c>untrusted</c>, <c>kexec</c>, <c>trusted</c>, <c>prod</c>; <c>chain</c>; <c>kexec</c>, <c>classical</c>, <c>hard-reboot</c>.</param>
 /// <param name="Level">First level of a reboot: <c>soft</c>, <c>hard</c>, <c>very-hard</c>.</param>
 /// <param name="Timeout">For one node, from its turn, for the long wait of the strategy.</param>
 /// <param name="FirstSign">How long nothing at all may be seen of a node that was reset.</param>
@@ -57,8 +57,16 @@ public sealed record Cluster(
     TimeSpan StepTimeout,
     ImmutableArray<PostInstall> PostInstalls)
 {
-    public static readonly ImmutableArray<StrategySettings> DefaultMinimalEnv =
-        [new StrategySettings("untrusted", 2, TimeSpan.FromSeconds(300), "soft", TimeSpan.FromSeconds(120))];
+    /// <summary>What a strategy of the first macro step is unless the configuration says otherwise; only <c>untrusted</c> is tried by itself.</summary>
+    public static readonly ImmutableArray<StrategySettings> KnownMinimalEnv =
+    [
+        new StrategySettings("untrusted", 2, TimeSpan.FromSeconds(300), "soft", TimeSpan.FromSeconds(120)),
+        new StrategySettings("kexec", 0, TimeSpan.FromSeconds(120), "soft", TimeSpan.FromSeconds(60)),
+        new StrategySettings("trusted", 0, TimeSpan.FromSeconds(60), "soft", null),
+        new StrategySettings("prod", 0, TimeSpan.FromSeconds(60), "soft", null),
+    ];
+
+    public static readonly ImmutableArray<StrategySettings> DefaultMinimalEnv = [KnownMinimalEnv[0]];
 
     public static readonly ImmutableArray<StrategySettings> DefaultInstall =
         [new StrategySettings("chain", 1, TimeSpan.FromMinutes(20), "soft", null)];
@@ -69,4 +77,15 @@ public sealed record Cluster(
         new StrategySettings("classical", 0, TimeSpan.FromSeconds(300), "soft", null),
         new StrategySettings("hard-reboot", 0, TimeSpan.FromSeconds(300), "hard", null),
     ];
+
+    /// <summary>Scripts of the site that run before the disk is partitioned.</summary>
+    public ImmutableArray<PostInstall> PreInstalls { get; init; } = [];
+
+    public ImmutableArray<CustomOperation> Operations { get; init; } = [];
+
+    /// <summary>Variables of the site for every script; those of an environment go over them.</summary>
+    public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
+    /// <summary>Whether the server's own ssh key is put into deployed systems, so that it can kexec out of them and look into them later.</summary>
+    public bool ServerKey { get; init; }
 }

@@ -35,7 +35,14 @@ public sealed record Image(string Sha256, long Bytes, ImageKind Kind, ImageCompr
 /// <param name="Kernel">Path inside the image.</param>
 /// <param name="Initrd">Path inside the image, or null.</param>
 /// <param name="Params">Kernel parameters, without <c>root=</c>.</param>
-public sealed record BootSpec(string Kernel, string? Initrd, ImmutableArray<string> Params);
+public sealed record BootSpec(string Kernel, string? Initrd, ImmutableArray<string> Params)
+{
+    /// <summary>
+    /// The kernel parameters on one node: the environment's, then the node's own, each once. The only place where they are merged, so
+    /// that kexec, GRUB and the scripts' variables say the same.
+    /// </summary>
+    public ImmutableArray<string> ParamsOn(ImmutableArray<string> ofNode) => [.. Params.Concat(ofNode).Distinct(StringComparer.Ordinal)];
+}
 
 /// <summary>A script that runs on the node after the image is unpacked.</summary>
 /// <param name="ArchiveSha256">Archive in the store, or null when there is only a script.</param>
@@ -71,9 +78,17 @@ public sealed record OsEnvironment(
     FileSystemKind FileSystem,
     BootSpec Boot,
     ImmutableArray<PostInstall> PostInstalls,
-    DateTimeOffset RegisteredAt,
-    ImmutableArray<ImagePart>? Parts = null)
+    DateTimeOffset RegisteredAt)
 {
+    /// <summary>Prepares the disk in place of partitioning, formatting and mounting; null for the layout of the cluster.</summary>
+    public PostInstall? PreInstall { get; init; }
+
+    /// <summary>The environment's own variables for every script.</summary>
+    public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
+    /// <summary>Further images, each for a partition of its own; null for none.</summary>
+    public ImmutableArray<ImagePart>? Parts { get; init; }
+
     /// <summary>Every image with the partition it goes to, in the order of the description; the first is <see cref="Image"/>.</summary>
     public ImmutableArray<ImagePart> Images() => [new ImagePart(null, Image), .. Parts ?? []];
 }

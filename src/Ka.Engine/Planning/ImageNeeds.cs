@@ -23,7 +23,7 @@ public sealed record ImageNeeds(
         var mounted = raw is null || (isUnix && raw.FileSystem is FileSystemKind.Ext4 or FileSystemKind.Xfs);
         var named = environment.Boot.Kernel.Length > 0;
         return new ImageNeeds(
-            wholeDisk, Places(ImageKind.Raw), Places(ImageKind.Tar), mounted, mounted && !wholeDisk && named, mounted && named, raw?.Grow == true, raw?.CloudInit == true,
+            wholeDisk, Places(ImageKind.Raw), Places(ImageKind.Tar), mounted, mounted && !wholeDisk && named, mounted && named && environment.Os == "linux", raw?.Grow == true, raw?.CloudInit == true,
             [.. LeftOutOf(wholeDisk, raw is not null, mounted, named, environment.Os)]);
 
         ImmutableArray<int> Places(ImageKind kind) => [.. Enumerable.Range(0, images.Length).Where(i => images[i].Image.Kind == kind)];

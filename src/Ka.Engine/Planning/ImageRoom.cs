@@ -28,6 +28,20 @@ static class ImageRoom
                     faults.Add(fault with { Evidence = $"nodes {string.Join(',', layout.Select(n => n.Name).Take(10))}" });
     }
 
+    /// <summary>A whole disk cannot be written where something on it has to stay.</summary>
+    public static void CheckStrategies(DeployRequest request, ImmutableArray<Fault>.Builder faults)
+    {
+        if (!request.Needs.WholeDisk)
+            return;
+        var name = request.Environment.Name;
+        if (request.Cluster.MinimalEnv.Any(s => s.Do == "prod"))
+            faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{name} is written over the whole disk, on which the system of the strategy 'prod' runs"));
+        if (!request.Options.Partitioning)
+            faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{name} is written over the whole disk, whose partitions are to be left as they are"));
+        if (request.Environment.PreInstall is not null)
+            faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{name} is written over the whole disk, which its pre-install prepares"));
+    }
+
     static Fault? Against(string environment, ImagePart part, DiskLayout layout)
     {
         if (layout.Partitions.FirstOrDefault(p => p.Name == part.Partition) is not { } place)

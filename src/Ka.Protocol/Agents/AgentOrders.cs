@@ -14,6 +14,8 @@ namespace Ka.Protocol.Agents;
 [JsonDerivedType(typeof(RunScript), "script")]
 [JsonDerivedType(typeof(SetIdentity), "identity")]
 [JsonDerivedType(typeof(InstallKeys), "keys")]
+[JsonDerivedType(typeof(InstallHostCertificate), "host-certificate")]
+[JsonDerivedType(typeof(PutFile), "put")]
 [JsonDerivedType(typeof(InstallBootloader), "bootloader")]
 [JsonDerivedType(typeof(SyncTarget), "sync")]
 [JsonDerivedType(typeof(KexecTarget), "kexec")]
@@ -84,6 +86,16 @@ public sealed record SetIdentity(string HostName, DiskSelector Select, DiskLayou
 
 /// <summary>Adds lines to root's authorized_keys, in the target and in the running minimal environment.</summary>
 public sealed record InstallKeys(ImmutableArray<string> AuthorizedKeys) : AgentOrder;
+
+/// <summary>Puts the certificate of the host key into the target and names it in its sshd configuration (OpenSSH PROTOCOL.certkeys).</summary>
+/// <param name="Certificate">The one line of <c>ssh_host_ed25519_key-cert.pub</c>.</param>
+/// <remarks>Result value: <c>hostCertificate</c>, <c>yes</c>, or <c>no</c> where the target has no OpenSSH server.</remarks>
+public sealed record InstallHostCertificate(string Certificate) : AgentOrder;
+
+/// <summary>Fetches a file and puts it into a directory, which is made when it is missing.</summary>
+/// <param name="Destination">Absolute directory once the variables (<c>$NAME</c>, <c>${NAME}</c>) in it are replaced.</param>
+/// <param name="Variables">As for a script.</param>
+public sealed record PutFile(string FileSha256, string FileName, string Destination, ImmutableDictionary<string, string> Variables) : AgentOrder;
 
 /// <summary>Installs GRUB of the unpacked system for the firmware the node booted with, and writes its configuration.</summary>
 public sealed record InstallBootloader(BootTarget Boot, DiskSelector Select, DiskLayout Layout) : AgentOrder;

@@ -7,11 +7,37 @@ namespace Ka.Protocol.Rest;
 /// <param name="Nodes">Node set in ClusterShell's syntax.</param>
 /// <param name="AuthorizedKeys">Public ssh keys for root, one a line.</param>
 /// <param name="DryRun">Answer with the plan and change nothing.</param>
-public sealed record DeployBody(string Environment, string Nodes, ImmutableArray<string> AuthorizedKeys, bool DryRun);
+public sealed record DeployBody(string Environment, string Nodes, ImmutableArray<string> AuthorizedKeys, bool DryRun)
+{
+    /// <summary>Strategies in place of the cluster's: <c>minimal-env=kexec,untrusted:1:300s</c>, <c>boot=classical</c>.</summary>
+    public ImmutableArray<string> Strategies { get; init; } = [];
+
+    /// <summary>Leaves out every kexec, into the minimal environment as well as out of it.</summary>
+    public bool NoKexec { get; init; }
+
+    /// <summary>Leaves the partition table and every partition but the deploy partition as they are.</summary>
+    public bool NoPartitioning { get; init; }
+
+    public bool NoBootloader { get; init; }
+
+    /// <summary>Where the nodes are left as they are: <c>MACRO</c> or <c>MACRO:STEP</c>.</summary>
+    public string? Breakpoint { get; init; }
+
+    /// <summary>Makes this file system on the partition named <c>tmp</c>.</summary>
+    public string? ReformatTmp { get; init; }
+
+    /// <summary>Custom operations beside or in place of the site's; their files are referred to by digest, the client has sent them before.</summary>
+    public ApplyBody? CustomSteps { get; init; }
+}
 
 /// <summary>What a deployment would do.</summary>
-/// <param name="LeftOut">Steps that the image does not need or does not allow, each with its reason.</param>
-public sealed record PlanReply(string Environment, string Sha256, long Bytes, long UnpackedBytes, string Nodes, int Count, ImmutableArray<PlannedMacroStep> Steps, ImmutableArray<string> Erases, ImmutableArray<string> LeftOut);
+/// <param name="Breakpoint">Where the plan ends before a system is booted, or null.</param>
+public sealed record PlanReply(
+    string Environment, string Sha256, long Bytes, long UnpackedBytes, string Nodes, int Count, ImmutableArray<PlannedMacroStep> Steps, ImmutableArray<string> Erases, string? Breakpoint = null)
+{
+    /// <summary>Steps that the image does not need or does not allow, each with its reason.</summary>
+    public ImmutableArray<string> LeftOut { get; init; } = [];
+}
 
 /// <summary>A macro step of a plan with its strategies in order.</summary>
 public sealed record PlannedMacroStep(string Name, ImmutableArray<PlannedStrategy> Strategies);
@@ -40,7 +66,11 @@ public sealed record OperationReply(
     DateTimeOffset? EndedAt,
     long LastEvent,
     ImmutableArray<NodeProgress> PerNode,
-    ImmutableArray<FailureReply> Failures);
+    ImmutableArray<FailureReply> Failures)
+{
+    /// <summary>The step before which the nodes were to be left as they are, or null.</summary>
+    public string? Breakpoint { get; init; }
+}
 
 /// <summary>Where one node is.</summary>
 /// <param name="State"><c>queued</c>, <c>running</c>, <c>waiting</c>, <c>ok</c>, <c>failed</c>.</param>
@@ -129,6 +159,11 @@ public sealed record NodeReply(
     bool AgentConnected,
     DateTimeOffset? ChangedAt,
     System.Text.Json.JsonElement? Inventory);
+
+/// <summary>How a node is reached and recognised by ssh.</summary>
+/// <param name="HostKeys">Plain host keys of its latest deployments, the newest first.</param>
+/// <param name="AuthorityKey">Public key that signs the host keys of this site, or null when none was ever signed.</param>
+public sealed record NodeSshReply(string Name, string Address, ImmutableArray<string> HostKeys, string? AuthorityKey);
 
 /// <summary>Name and version of a program, and the version of its API.</summary>
 public sealed record VersionReply(string Name, string Version, string Api);

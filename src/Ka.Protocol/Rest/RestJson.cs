@@ -13,6 +13,7 @@ namespace Ka.Protocol.Rest;
     RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(DeployBody))]
 [JsonSerializable(typeof(PlanReply))]
+[JsonSerializable(typeof(NodeSshReply))]
 [JsonSerializable(typeof(OperationReply))]
 [JsonSerializable(typeof(ImmutableArray<OperationReply>))]
 [JsonSerializable(typeof(OperationReply[]))]

@@ -36,8 +36,10 @@ public static class AgentRoutes
             : Results.NotFound();
     }
 
+    /// <summary>The files of a workflow: its environment's, its cluster's scripts, its operations'.</summary>
     static IEnumerable<string> Allowed(Workflow workflow) =>
         Registrar.FilesOf(workflow.Environment)
-            .Concat(workflow.Cluster.PostInstalls.SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>())
+            .Concat(workflow.Cluster.PostInstalls.Concat(workflow.Cluster.PreInstalls).SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>())
+            .Concat(workflow.Cluster.Operations.Select(o => o.File).OfType<string>())
             .Concat(workflow.Cluster.Nodes.Select(n => n.PartitionScript).OfType<string>());
 }

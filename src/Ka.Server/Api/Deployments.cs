@@ -12,6 +12,7 @@ using Ka.Engine.Planning;
 using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Protocol.Rest;
+using Ka.Server.Configuration;
 using Ka.Server.Environments;
 using Ka.Server.Hosting;
 using Ka.Server.Workflows;
@@ -22,9 +23,27 @@ namespace Ka.Server.Api;
 /// <summary><c>POST /api/v1/deployments</c>: the request, its rules, and the reply.</summary>
 public static partial class Deployments
 {
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/deployments", PostAsync)
-        .Needs(Audience.Users, "deploy")
-        .Accepts<DeployBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).Produces<PlanReply>();
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapPost("/api/v1/deployments", PostAsync)
+            .Needs(Audience.Users, "deploy")
+            .Accepts<DeployBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).Produces<PlanReply>();
+        routes.MapPost("/api/v1/deployments/files", FilesAsync)
+            .Needs(Audience.Users, "deploy")
+            .Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
+    }
+
+    /// <summary>Which files custom steps name; the client then sends those that the store lacks.</summary>
+    static async Task<IResult> FilesAsync(HttpRequest request, CancellationToken cancel)
+    {
+        var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.ApplyBody, cancel);
+        if (body is null)
+            return refusal!;
+        var (reading, errors) = OperationsReader.ReadDocument(body.File, body.Text);
+        return reading is null
+            ? Problems.Of(StatusCodes.Status422UnprocessableEntity, FaultCodes.OperationInvalid, $"{body.File} has {errors.Length} error(s)", errors, body.Text)
+            : Results.Json(new DescriptionFiles("", 0, [.. reading.Operations.Select(o => o.File).OfType<string>().Distinct()]), RestJson.Default.DescriptionFiles);
+    }
 
     static async Task<IResult> PostAsync(
         HttpRequest request, Site site, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, WorkflowHost host,
@@ -39,7 +58,11 @@ public static partial class Deployments
         CheckKeys(body.AuthorizedKeys, faults);
         if (faults.Count > 0)
             return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
-        var asked = new DeployRequest(environment!, cluster!, cluster!.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults));
+        cluster = DeployChoices.Over(cluster!, body, files, faults);
+        var asked = new DeployRequest(environment!, cluster, cluster.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults))
+        {
+            Options = DeployChoices.Options(body),
+        };
         var outcome = Planner.Plan(asked);
         faults.AddRange(outcome.Faults);
         if (faults.Count > 0)
@@ -53,7 +76,10 @@ public static partial class Deployments
             return Problems.Of(Problems.StatusOf(unread.Code), unread);
         var workflow = new Workflow(
             "D-" + NewId(), WorkflowKind.Deploy, "root", environment!, frozen,
-            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow());
+            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow(), asked.Verify)
+        {
+            Options = asked.Options,
+        };
         var (fence, busy) = await Task.Run(() => workflows.Accept(workflow), cancel);
         if (!busy.IsEmpty)
             return Problems.Of(StatusCodes.Status409Conflict, Busy(busy));
@@ -152,7 +178,10 @@ public static partial class Deployments
         [.. plan.MacroSteps.Select(m => new PlannedMacroStep(m.Name, [.. m.Strategies.Select(s => new PlannedStrategy(
             s.Name, s.Retries, [.. s.Steps.Select(x => new PlannedStep(x.Name, x.TurnTimeout.TotalSeconds))]))]))],
         [.. asked.Nodes.GroupBy(n => Erases(n.Disk, n.Layout, asked.Needs.WholeDisk)).Select(g => $"{NodeSet.FromNames(g.Select(n => NodeName.Parse(n.Name)))}: {g.Key}")],
-        asked.Needs.LeftOut);
+        plan.Breakpoint)
+    {
+        LeftOut = asked.Needs.LeftOut,
+    };
 
     static string Erases(DiskSelector disk, DiskLayout layout, bool wholeDisk)
     {

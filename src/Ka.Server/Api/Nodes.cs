@@ -17,7 +17,15 @@ public static class Nodes
     {
         routes.MapGet("/api/v1/nodes", List).Needs(Audience.Users, "view").Produces<ImmutableArray<NodeReply>>();
         routes.MapGet("/api/v1/nodes/{name}", Show).Needs(Audience.Users, "view").Produces<NodeReply>();
+        routes.MapGet("/api/v1/nodes/{name}/ssh", Ssh).Needs(Audience.Users, "view").Produces<NodeSshReply>();
     }
+
+    /// <summary>By what a node is recognised: whoever may see it may reach it without a warning.</summary>
+    static IResult Ssh(string name, Site site, NodeTable table, SiteKeys keys) =>
+        site.Find(name) is { } found
+            ? Results.Json(
+                new NodeSshReply(found.Node.Name, found.Node.Address, table.RecentFacts(found.Node.Name, "hostKey", ""), keys.AuthorityKey), RestJson.Default.NodeSshReply)
+            : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
 
     static IResult List(string? nodes, Site site, NodeTable table, WorkflowTable workflows, AgentHub hub)
     {

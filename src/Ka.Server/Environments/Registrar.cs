@@ -24,7 +24,7 @@ public static class Registrar
         var (images, boot, refused) = Images(description, digests, files, cancel);
         if (refused is not null)
             return (null, refused);
-        foreach (var post in description.PostInstalls)
+        foreach (var post in description.Installs)
             if (post.Archive is { } archive && Registration.ReadArchive(files.PathOf(digests[archive.Path]), post.Compression, cancel).Fault is { } fault)
                 return (null, new RegistrationRefusal(fault, archive.At));
         foreach (var image in images)
@@ -77,13 +77,19 @@ public static class Registrar
     static OsEnvironment Make(Description description, ImmutableDictionary<string, string> digests, BootSpec boot, ImmutableArray<Image> images, DateTimeOffset now) => new(
         description.Name, description.Version, "root", description.Text, description.Author, description.Visibility, description.Destructive,
         description.Os, description.Arch, images[0], images[0].Raw?.FileSystem ?? description.FileSystem, boot,
-        [.. description.PostInstalls.Select((p, i) => new PostInstall(
-            $"post-install {i + 1}", p.Archive is { } a ? digests[a.Path] : null, p.Compression, p.Script is { } s ? digests[s.Path] : null, p.Command, p.Timeout))],
-        now,
-        images.Length == 1 ? null : [.. images.Skip(1).Select((image, i) => new ImagePart(description.Images[i + 1].Partition, image))]);
+        [.. description.PostInstalls.Select((p, i) => Make(p, $"post-install {i + 1}", digests))],
+        now)
+    {
+        PreInstall = description.PreInstall is { } pre ? Make(pre, "pre-install", digests) : null,
+        Variables = description.Variables,
+        Parts = images.Length == 1 ? null : [.. images.Skip(1).Select((image, i) => new ImagePart(description.Images[i + 1].Partition, image))],
+    };
+
+    static PostInstall Make(NamedPostInstall install, string name, ImmutableDictionary<string, string> digests) => new(
+        name, install.Archive is { } a ? digests[a.Path] : null, install.Compression, install.Script is { } s ? digests[s.Path] : null, install.Command, install.Timeout);
 
     public static IEnumerable<string> FilesOf(OsEnvironment environment) =>
-        environment.PostInstalls.SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>()
+        environment.PostInstalls.Concat(environment.PreInstall is { } pre ? [pre] : []).SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>()
             .Concat(environment.Images().SelectMany(i => new[] { i.Image.Sha256, i.Image.Raw?.BlockHashes, i.Image.Raw?.SourceSha256 }).OfType<string>());
 
     /// <summary>Whether registering the second over the first would change nothing.</summary>
@@ -91,8 +97,12 @@ public static class Registrar
         SameImages(a.Images(), b.Images()) && a.Description == b.Description && a.Author == b.Author && a.Visibility == b.Visibility && a.Destructive == b.Destructive
         && a.Os == b.Os && a.Arch == b.Arch && a.FileSystem == b.FileSystem
         && a.Boot.Kernel == b.Boot.Kernel && a.Boot.Initrd == b.Boot.Initrd && a.Boot.Params.SequenceEqual(b.Boot.Params)
+        && a.Variables.SequenceEqual(b.Variables)
         && a.PostInstalls.Length == b.PostInstalls.Length
-        && a.PostInstalls.Zip(b.PostInstalls).All(p => p.First with { Command = [] } == p.Second with { Command = [] } && p.First.Command.SequenceEqual(p.Second.Command));
+        && a.PostInstalls.Zip(b.PostInstalls).All(p => Same(p.First, p.Second))
+        && (a.PreInstall is null ? b.PreInstall is null : b.PreInstall is { } other && Same(a.PreInstall, other));
+
+    static bool Same(PostInstall a, PostInstall b) => a with { Command = [] } == b with { Command = [] } && a.Command.SequenceEqual(b.Command);
 
     static bool SameImages(ImmutableArray<ImagePart> a, ImmutableArray<ImagePart> b) =>
         a.Length == b.Length && a.Zip(b).All(p =>

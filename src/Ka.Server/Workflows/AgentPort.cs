@@ -10,12 +10,13 @@ using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Server.Agents;
 using Ka.Server.Environments;
+using Ka.Server.Hosting;
 using Ka.Store;
 
 namespace Ka.Server.Workflows;
 
 /// <summary>The agents port of one workflow: turns tasks into typed orders and their results into faults, logs and facts.</summary>
-sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTable logs, LiveProgress live, FileStore files, TimeProvider clock) : IAgents
+sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable table, LogTable logs, LiveProgress live, FileStore files, TimeProvider clock) : IAgents
 {
     readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;
 
@@ -30,7 +31,10 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
     async Task<Fault?> DoAsync(ClusterNode node, int index, AgentTask task, AttemptId attempt, TimeSpan deadline, CancellationToken cancel)
     {
         var part = 0;
-        foreach (var order in Orders(node, task))
+        var (orders, refused) = await OrdersAsync(node, task, cancel);
+        if (refused is not null)
+            return refused;
+        foreach (var order in orders)
         {
             var id = attempt.Order($"{Word(task)}.{part++}", index);
             var fault = await GiveAsync(node, Word(task), new OrderGiven(id, (int)deadline.TotalSeconds, order), cancel);
@@ -41,6 +45,40 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
             return jumped ? null : fault;
         }
         return null;
+    }
+
+    public IAsyncEnumerable<NodeResult> OperateAsync(NodeBits nodes, CustomOperation operation, int again, AttemptId attempt, Pace pace, CancellationToken cancel) =>
+        FanOut.Over(
+            nodes,
+            pace,
+            (index, token) => GiveAsync(
+                _roster[index],
+                operation.Name,
+                new OrderGiven(attempt.Order($"custom.{operation.Name}.{again}", index), (int)pace.Deadline.TotalSeconds, Orders(_roster[index], operation)),
+                token),
+            index => Fault.Of(FaultCodes.StepTimeout, $"{operation.Name} was not done within {pace.Deadline.TotalSeconds:0} s"),
+            cancel);
+
+    AgentOrder Orders(ClusterNode node, CustomOperation operation) => operation.Action == OperationAction.Send
+        ? new PutFile(operation.File!, operation.FileName!, operation.Destination!, KadeployVariables.For(workflow, node))
+        : new RunScript(Script(operation.Name, null, operation.File, operation.Arguments, node, operation.Timeout));
+
+    /// <summary>The orders of a task; those that need something signed or made on the server first wait for it here.</summary>
+    async Task<(IEnumerable<AgentOrder> Orders, Fault? Fault)> OrdersAsync(ClusterNode node, AgentTask task, CancellationToken cancel)
+    {
+        switch (task)
+        {
+            case AgentTask.Keys when workflow.Cluster.ServerKey:
+                var (key, noKey) = await keys.ClientKeyAsync(cancel);
+                return ([new InstallKeys(workflow.AuthorizedKeys.Add(key ?? ""))], noKey);
+            case AgentTask.HostCertificate:
+                if (table.Fact(workflow.Id, node.Name, "hostKey") is not { Length: > 0 } hostKey)
+                    return ([], null);
+                var (certificate, unsigned) = await keys.SignHostAsync(hostKey, $"{node.Name} {workflow.Id}", [node.Name, node.Address], cancel);
+                return ([new InstallHostCertificate(certificate ?? "")], unsigned);
+            default:
+                return (Orders(node, task), null);
+        }
     }
 
     /// <summary>Gives one order, logs what the node said, and keeps what it found out.</summary>
@@ -65,11 +103,21 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
         var places = new ImagePlaces(workflow, node);
         switch (task)
         {
+            case AgentTask.SitePreInstall:
+                foreach (var script in workflow.Cluster.PreInstalls)
+                    yield return Install(script, node);
+                break;
+            case AgentTask.PreInstall:
+                yield return Install(workflow.Environment.PreInstall!, node);
+                break;
             case AgentTask.Partition:
                 yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes);
                 break;
             case AgentTask.Format:
                 yield return new FormatPartitions(node.Disk, ImageLayouts.ToFormat(environment, node.Layout), ImageLayouts.DeployFileSystem(environment), OnlyDeploy: false);
+                break;
+            case AgentTask.FormatDeploy:
+                yield return new FormatPartitions(node.Disk, ImageLayouts.ToFormat(environment, node.Layout), ImageLayouts.DeployFileSystem(environment), OnlyDeploy: true);
                 break;
             case AgentTask.Mount:
                 yield return new MountTarget(node.Disk, written, filesystem);
@@ -84,8 +132,10 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
                 break;
             case AgentTask.PostInstall:
                 foreach (var script in workflow.Environment.PostInstalls.Concat(workflow.Cluster.PostInstalls))
-                    yield return new RunScript(Script(script.Name, script.ArchiveSha256, script.ScriptSha256, script.Command, node, script.Timeout, script.Compression));
+                    yield return Install(script, node);
                 break;
+            case AgentTask.HostCertificate:
+                break; // made with its signature
             case AgentTask.Keys:
                 yield return new InstallKeys(workflow.AuthorizedKeys);
                 break;
@@ -117,8 +167,11 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
     BootTarget Boot(ClusterNode node)
     {
         var boot = workflow.Environment.Boot;
-        return new BootTarget(boot.Kernel, boot.Initrd, [.. boot.Params.Concat(node.Params).Distinct(StringComparer.Ordinal)]);
+        return new BootTarget(boot.Kernel, boot.Initrd, boot.ParamsOn(node.Params));
     }
+
+    RunScript Install(PostInstall script, ClusterNode node) =>
+        new(Script(script.Name, script.ArchiveSha256, script.ScriptSha256, script.Command, node, script.Timeout, script.Compression));
 
     ScriptSpec Script(
         string name, string? archive, string? file, ImmutableArray<string> command, ClusterNode node, TimeSpan timeout,
@@ -127,11 +180,15 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
 
     public static string Word(AgentTask task) => task switch
     {
+        AgentTask.SitePreInstall => "site_pre_install",
+        AgentTask.PreInstall => "pre_install",
         AgentTask.Partition => "partition",
         AgentTask.Format => "format",
+        AgentTask.FormatDeploy => "format",
         AgentTask.Mount => "mount",
         AgentTask.Reformat => "reformat",
         AgentTask.Identity => "identity",
+        AgentTask.HostCertificate => "host_certificate",
         AgentTask.PostInstall => "post_install",
         AgentTask.Keys => "keys",
         AgentTask.Bootloader => "bootloader",
@@ -150,13 +207,16 @@ static class KadeployVariables
     public static ImmutableDictionary<string, string> For(Workflow workflow, ClusterNode node)
     {
         var environment = workflow.Environment;
-        return new Dictionary<string, string>
+        var own = new Dictionary<string, string>(workflow.Cluster.Variables);
+        foreach (var (name, value) in environment.Variables)
+            own[name] = value;
+        return new Dictionary<string, string>(own)
         {
             ["KADEPLOY_CLUSTER"] = workflow.Cluster.Name,
             ["KADEPLOY_ENV"] = environment.Name,
             ["KADEPLOY_ENV_KERNEL"] = environment.Boot.Kernel,
             ["KADEPLOY_ENV_INITRD"] = environment.Boot.Initrd ?? "",
-            ["KADEPLOY_ENV_KERNEL_PARAMS"] = string.Join(' ', environment.Boot.Params.Concat(node.Params).Distinct(StringComparer.Ordinal)),
+            ["KADEPLOY_ENV_KERNEL_PARAMS"] = string.Join(' ', environment.Boot.ParamsOn(node.Params)),
             ["KADEPLOY_ENV_HYPERVISOR"] = "",
             ["KADEPLOY_ENV_HYPERVISOR_PARAMS"] = "",
             ["KADEPLOY_OS_KIND"] = environment.Os,

@@ -50,7 +50,7 @@ public class PlanningImages
     public void An_archive_is_deployed_as_ever()
     {
         Assert.Equal("boot_minimal reboot await_agent keys_minimal partition format mount", Steps(Of(Tar, "/vmlinuz"), 0));
-        Assert.Equal("reformat send_image identity keys bootloader sync", Steps(Of(Tar, "/vmlinuz"), 1));
+        Assert.Equal("reformat send_image identity host_certificate keys bootloader sync", Steps(Of(Tar, "/vmlinuz"), 1));
         Assert.Empty(ImageNeeds.Of(Of(Tar, "/vmlinuz")).LeftOut);
     }
 
@@ -59,15 +59,15 @@ public class PlanningImages
     {
         var disk = Of(Raw(RawTarget.Disk, grow: true));
         Assert.Equal("boot_minimal reboot await_agent keys_minimal", Steps(disk, 0));
-        Assert.Equal("send_image verify_blocks grow mount identity keys sync", Steps(disk, 1));
-        Assert.Equal("send_image grow mount identity keys sync", Steps(disk, 1, VerifyMode.None));
+        Assert.Equal("send_image verify_blocks grow mount identity host_certificate keys sync", Steps(disk, 1));
+        Assert.Equal("send_image grow mount identity host_certificate keys sync", Steps(disk, 1, VerifyMode.None));
         Assert.Equal("Classical HardReboot", Ways(disk));
         Assert.Equal("Kexec Classical HardReboot", Ways(disk with { Boot = new BootSpec("/vmlinuz", null, []) }));
     }
 
     [Fact]
     public void A_cloud_image_gets_its_seed_after_it_is_mounted() =>
-        Assert.Equal("send_image verify_blocks mount seed identity keys sync", Steps(Of(Raw(RawTarget.Disk, cloud: true)), 1));
+        Assert.Equal("send_image verify_blocks mount seed identity host_certificate keys sync", Steps(Of(Raw(RawTarget.Disk, cloud: true)), 1));
 
     [Fact]
     public void A_cloud_image_without_a_root_that_can_be_mounted_gets_its_seed_all_the_same() =>
@@ -78,8 +78,8 @@ public class PlanningImages
     {
         var partition = Of(Raw(RawTarget.Partition), "/vmlinuz");
         Assert.Equal("boot_minimal reboot await_agent keys_minimal partition format", Steps(partition, 0));
-        Assert.Equal("reformat send_image verify_blocks mount identity keys bootloader sync", Steps(partition, 1));
-        Assert.Equal("reformat send_image verify_blocks mount identity keys sync", Steps(Of(Raw(RawTarget.Partition)), 1));
+        Assert.Equal("reformat send_image verify_blocks mount identity host_certificate keys bootloader sync", Steps(partition, 1));
+        Assert.Equal("reformat send_image verify_blocks mount identity host_certificate keys sync", Steps(Of(Raw(RawTarget.Partition)), 1));
     }
 
     [Theory]
@@ -100,19 +100,19 @@ public class PlanningImages
     }
 
     [Fact]
-    public void Where_kexec_was_the_only_way_it_becomes_a_reboot_with_time_for_the_firmware()
-    {
-        var only = Plan(Of(Raw(RawTarget.Disk)), c => c with { Boot = [new StrategySettings("kexec", 2, TimeSpan.FromSeconds(100), "soft", null)] }).Plan!.MacroSteps[2].Strategies;
-        Assert.Equal(("Classical", 0), (Assert.Single(only).Name, only[0].Retries));
-        Assert.Equal(TimeSpan.FromSeconds(300), only[0].Steps[^1].TurnTimeout);
-    }
+    public void Where_kexec_was_the_only_way_the_others_come_in() =>
+        Assert.Equal("Classical HardReboot", Ways(Of(Raw(RawTarget.Disk)), c => c with { Boot = [new StrategySettings("kexec", 2, TimeSpan.FromSeconds(100), "soft", null)] }));
+
+    [Fact]
+    public void A_whole_disk_is_not_written_under_a_running_system() =>
+        Assert.Contains("'prod'", Assert.Single(Plan(Of(Raw(RawTarget.Disk)), c => c with { MinimalEnv = [c.MinimalEnv[0] with { Do = "prod" }] }).Faults).Message);
 
     [Fact]
     public void Images_that_are_written_go_before_archives_and_nothing_is_mounted_before_them()
     {
         var two = Of(Tar, "/vmlinuz", parts: new ImagePart("swap", Raw(RawTarget.Partition, bytes: 1000)));
         Assert.Equal("boot_minimal reboot await_agent keys_minimal partition format", Steps(two, 0));
-        Assert.Equal("reformat send_image_1 verify_blocks mount send_image identity keys bootloader sync", Steps(two, 1));
+        Assert.Equal("reformat send_image_1 verify_blocks mount send_image identity host_certificate keys bootloader sync", Steps(two, 1));
         var layout = Sample().Nodes[0].Layout;
         var place = layout.Partitions.Select((p, i) => (p, i)).First(x => x.p.Name == "swap").i;
         Assert.Equal(FileSystemKind.None, ImageLayouts.ToFormat(two, layout).Partitions[place].FileSystem);
