@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds debian12: an ordinary Debian 12 server with systemd, sshd, DHCP on every wired interface and GRUB for BIOS
-# and UEFI. No password, no host keys, no machine-id: the deployment and the first boot make them.
+# and UEFI. With --full also what roots on LVM, RAID, LUKS, btrfs and xfs need. No password, no host keys, no machine-id: the deployment and the first boot make them.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
@@ -12,6 +12,7 @@ Builds DIR/NAME.tar.zst and DIR/NAME.yaml with mmdebstrap, from the mirror the h
 (else from mmdebstrap's default). The image itself names the public mirrors.
 
   --out DIR       where the files go
+  --full          debian12-full: also lvm2, mdadm, cryptsetup-initramfs, btrfs-progs and xfsprogs
   --level N       zstd level, 1-19 (default 12)
   --version N     the environment's version number (default 1)
   --kernel NAME   kernel package (default linux-image-cloud-amd64; on real machines linux-image-amd64)
@@ -24,6 +25,7 @@ out='' level=12 version=1 kernel=linux-image-cloud-amd64 name=debian12 more=''
 while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) help; exit 0 ;;
+        --full) name=debian12-full more=lvm2,mdadm,cryptsetup-initramfs,btrfs-progs,xfsprogs,dosfstools; shift ;;
         --out) out=$(value "$@"); shift 2 ;;
         --level) level=$(value "$@"); shift 2 ;;
         --version) version=$(value "$@"); shift 2 ;;
@@ -94,10 +96,10 @@ mmdebstrap --variant=apt --mode=auto --architectures=amd64 --include="$packages"
     --customize-hook='chroot "$1" systemctl --quiet enable systemd-networkd keys.service serial-getty@ttyS0.service' \
     --customize-hook='chroot "$1" passwd --quiet --lock root' \
     --customize-hook='printf "127.0.0.1 localhost\n::1 localhost\n" >"$1/etc/hosts"' \
-    bookworm "$WORK/debian12.tar" "$WORK/sources" >"$WORK/log" 2>&1 || { tail -n 20 "$WORK/log" >&2; die "mmdebstrap failed"; }
+    bookworm "$WORK/image.tar" "$WORK/sources" >"$WORK/log" 2>&1 || { tail -n 20 "$WORK/log" >&2; die "mmdebstrap failed"; }
 
 mkdir -p "$out"
-zstd -q -f -T0 "-$level" "$WORK/debian12.tar" -o "$out/$name.tar.zst.new"
+zstd -q -f -T0 "-$level" "$WORK/image.tar" -o "$out/$name.tar.zst.new"
 mv "$out/$name.tar.zst.new" "$out/$name.tar.zst"
-sed "s/@VERSION@/$version/; s/debian12/$name/" "$here/debian12/debian12.yaml" >"$out/$name.yaml"
+sed -e "s/@VERSION@/$version/" -e "s/@NAME@/$name/" "$here/debian12/debian12.yaml" >"$out/$name.yaml"
 ls -l "$out/$name.tar.zst"

@@ -43,7 +43,8 @@ tool_needs
 workspace
 
 packages="busybox tar zstd xz-utils gzip bzip2 lz4 fdisk util-linux mount e2fsprogs xfsprogs dosfstools kexec-tools
-efibootmgr openssh-server openssh-client openssh-sftp-server attr acl
+efibootmgr openssh-server openssh-client openssh-sftp-server attr acl lvm2 dmsetup mdadm cryptsetup-bin btrfs-progs
+libaio1 libargon2-1 libbsd0 libcryptsetup12 libdevmapper-event1.02.1 libjson-c5 liblzo2-2 libmd0
 libacl1 libattr1 libaudit1 libblkid1 libbz2-1.0 libc6 libcap-ng0 libcap2 libcom-err2 libcrypt1 libdevmapper1.02.1
 libedit2 libefiboot1 libefivar1 libext2fs2 libfdisk1 libgcc-s1 libgcrypt20 libgpg-error0 libgssapi-krb5-2 libinih1
 libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0 liblz4-1 liblzma5 libmount1 libncursesw6 libnsl2 libpam0g
@@ -51,7 +52,7 @@ libpcre2-8-0 libpopt0 libreadline8 libselinux1 libsmartcols1 libssl3 libstdc++6 
 libudev1 liburcu8 libuuid1 libwrap0 libxenmisc4.17 libxencall1 libxendevicemodel1 libxenevtchn1
 libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4 libxentoolcore1 libxentoollog1 libxxhash0 libzstd1 zlib1g"
 # shellcheck disable=SC2086
-fetch "$cache" "$(kernel_package "$kernel")" $packages grub-efi-amd64-bin
+fetch "$cache" "$(kernel_package "$kernel")" $packages grub-common grub2-common grub-pc-bin grub-efi-amd64-bin
 need grub-mkimage grub-common
 
 tree=$WORK/tree
@@ -59,7 +60,19 @@ skeleton "$tree"
 mkdir -p "$tree/etc/ssh" "$tree/root/.ssh"
 program "$tree" bin/tar bin/zstd bin/xz bin/gzip bin/bzip2 bin/lz4 bin/lsblk bin/mount bin/umount bin/getfattr \
     bin/setfattr bin/ssh-keygen bin/efibootmgr sbin/sfdisk bin/partx sbin/wipefs sbin/blkid sbin/blockdev sbin/mke2fs \
-    sbin/e2fsck sbin/resize2fs sbin/tune2fs sbin/mkfs.xfs sbin/xfs_growfs sbin/mkfs.fat sbin/mkswap sbin/kexec sbin/sshd
+    sbin/e2fsck sbin/resize2fs sbin/tune2fs sbin/mkfs.xfs sbin/xfs_growfs sbin/mkfs.fat sbin/mkswap sbin/kexec sbin/sshd \
+    sbin/mkfs.btrfs bin/btrfs sbin/lvm sbin/dmsetup sbin/mdadm sbin/cryptsetup
+for link in pvcreate vgcreate lvcreate pvs vgs lvs vgchange; do ln -s lvm "$tree/usr/sbin/$link"; done
+# GRUB for both firmwares, for images that bring none
+program "$tree" sbin/grub-install bin/grub-mkimage sbin/grub-probe
+ln -sf ../sbin/grub-probe "$tree/usr/bin/grub-probe"
+for target in i386-pc x86_64-efi; do
+    mkdir -p "$tree/usr/lib/grub/$target"
+    for file in "$DONOR/usr/lib/grub/$target"/*.mod "$DONOR/usr/lib/grub/$target"/*.lst "$DONOR/usr/lib/grub/$target"/*.img \
+        "$DONOR/usr/lib/grub/$target/modinfo.sh"; do
+        [ ! -f "$file" ] || cp "$file" "$tree/usr/lib/grub/$target/"
+    done
+done
 for link in ext2 ext3 ext4; do ln -s mke2fs "$tree/usr/sbin/mkfs.$link"; done
 ln -s mkfs.fat "$tree/usr/sbin/mkfs.vfat"
 ln -s e2fsck "$tree/usr/sbin/fsck.ext4"
@@ -76,16 +89,19 @@ libraries "$tree" "$tree/usr/sbin/ka-agent"
 busybox "$tree"
 
 early="virtio_pci virtio_net virtio_blk virtio_rng"
-late="virtio_scsi? virtio_console? sd_mod? ahci? nvme? ext4? xfs vfat nls_cp437? nls_iso8859-1? nls_ascii? nls_utf8? loop?"
+late="virtio_scsi? virtio_console? sd_mod? ahci? ata_piix? nvme? ext4? xfs vfat nls_cp437? nls_iso8859-1? nls_ascii? nls_utf8? loop?"
+# loaded when a layout or file system asks for them
+stacked="dm_mod dm_crypt md_mod raid0 raid1 btrfs xts? ecb? cbc? essiv? aes_generic? aesni_intel? algif_skcipher? sha256_generic?
+sha512_generic? blake2b_generic? xxhash_generic? crc32c_generic? crc32c_intel?"
 hardware=
 if [ "$kernel" = generic ]; then
     hardware="e1000 e1000e igb igc ixgbe ixgbevf i40e iavf ice bnx2 bnx2x bnxt_en tg3 mlx4_en mlx5_core r8169 8139cp? be2net
     enic? ena? sfc? qede? cxgb4? atlantic? vmxnet3 hv_netvsc? hv_storvsc? megaraid_sas mpt3sas hpsa smartpqi aacraid
-    mptsas? mptspi? ata_piix ata_generic? isci? mmc_block sdhci_pci sdhci_acpi? mvsas? pm80xx? vmw_pvscsi? sg?"
+    mptsas? mptspi? ata_generic? isci? mmc_block sdhci_pci sdhci_acpi? mvsas? pm80xx? vmw_pvscsi? sg?"
     late="$late mmc_block?"
 fi
 # shellcheck disable=SC2086
-modules "$tree" $early $late efivarfs? $hardware
+modules "$tree" $early $late $stacked efivarfs? $hardware
 echo "$late" | tr -d '?' | tr ' ' '\n' | grep . >"$tree/etc/modules"
 
 accounts "$tree"

@@ -40,6 +40,10 @@ static class Bootloader
             {
                 return notBound;
             }
+            if (await DeployedStack.RenewInitramfs(disk.Layout, target, Chroot, report, cancel) is { } notRenewed)
+            {
+                return notRenewed;
+            }
             return await Install(order.Boot, boot, uuid, disk, context, cancel);
         }
         finally
@@ -67,14 +71,14 @@ static class Bootloader
         var whose = "image";
         if (InImage(target, "grub-install", "grub2-install") is { } own)
         {
-            installed = await Chroot(target, [own, .. InstallArguments(context.IsUefi, disk.Device, esp)], cancel);
+            installed = await OnEach(disk, context.IsUefi, device => Chroot(target, [own, .. InstallArguments(context.IsUefi, device, esp)], cancel));
         }
         if (installed is not { Ok: true } && Tool.Find("grub-install", "grub2-install") is { } minimal)
         {
             // The image has no GRUB for this firmware: the minimal environment's is put on the disk.
             whose = "minimal";
-            ImmutableArray<string> arguments = [.. InstallArguments(context.IsUefi, disk.Device, target + esp), $"--boot-directory={target}/boot"];
-            var second = await Tool.Run(minimal, arguments, cancel);
+            var second = await OnEach(disk, context.IsUefi, device => Tool.Run(
+                minimal, [.. InstallArguments(context.IsUefi, device, target + esp), $"--boot-directory={target}/boot"], cancel));
             installed = installed is null || second.Ok ? second : installed;
         }
         if (installed is null)
@@ -91,6 +95,18 @@ static class Bootloader
             WriteOwn(order, boot, uuid, disk, target);
         }
         return OrderOutcome.Found(("grub", whose), ("config", config)) with { Tool = installed };
+    }
+
+    /// <summary>The first disk, and for BIOS each other one with a place for GRUB: a mirror boots from whichever is left.</summary>
+    static async Task<ToolOutcome> OnEach(TargetDisk disk, bool uefi, Func<string, Task<ToolOutcome>> install)
+    {
+        var outcome = await install(disk.Device);
+        var others = disk.Partitions.Where(p => p.Disk > 0 && p.Spec.Type == PartitionType.BiosBoot).Select(p => disk.Disks[p.Disk].Device).Distinct();
+        foreach (var device in uefi ? [] : others)
+        {
+            outcome = outcome.Ok ? await install(device) : outcome;
+        }
+        return outcome;
     }
 
     /// <summary>Lets the image make its own grub.cfg. False when it cannot, or when its first entry is another kernel than the description's.</summary>
@@ -123,7 +139,7 @@ static class Bootloader
         var prefix = holder?.MountPoint ?? "";
         var uuid = holder is null ? rootUuid : SuperBlock.UuidOf(holder.FileSystem, holder.Device) ?? rootUuid;
         var initrd = boot.Initrd is { } i && i.StartsWith(prefix, StringComparison.Ordinal) ? i[prefix.Length..] : boot.Initrd;
-        var entry = new GrubEntry("Deployed by Ka", uuid, boot.Kernel[prefix.Length..], initrd, order.Params.Insert(0, $"root=UUID={rootUuid}"));
+        var entry = new GrubEntry("Deployed by Ka", uuid, boot.Kernel[prefix.Length..], initrd, order.Params.Insert(0, disk.RootParameter(rootUuid)));
         var text = GrubConfiguration.Render(entry);
         TargetPath.Write(target, "/boot/grub/grub.cfg", text, Public);
         if (TargetPath.Exists(target, "/boot/grub2"))
@@ -139,7 +155,7 @@ static class Bootloader
         return Tool.Run(start, null, ownGroup: false, cancel);
     }
 
-    static string? InImage(string target, params ReadOnlySpan<string> programs)
+    internal static string? InImage(string target, params ReadOnlySpan<string> programs)
     {
         foreach (var program in programs)
         {

@@ -54,7 +54,7 @@ static class Growing
 
     static async Task<Fault?> FileSystem(string device, OrderContext context, CancellationToken cancel)
     {
-        var first = new byte[FileSystemSignature.Bytes];
+        var first = new byte[FileSystemSignature.BytesWithBtrfs];
         using (var file = new FileStream(device, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0))
         {
             file.ReadAtLeast(first, first.Length, throwOnEndOfStream: false);
@@ -62,7 +62,8 @@ static class Growing
         return FileSystemSignature.Read(first)?.Kind switch
         {
             FileSystemKind.Ext4 => await Ext4(device, cancel),
-            FileSystemKind.Xfs => await Xfs(device, context, cancel),
+            FileSystemKind.Xfs => await Mounted(device, "xfs", "xfs_growfs", [], context, cancel),
+            FileSystemKind.Btrfs => await Mounted(device, "btrfs", "btrfs", ["filesystem", "resize", "max"], context, cancel),
             FileSystemKind.Vfat or FileSystemKind.Swap or FileSystemKind.None or null => null, // the partition has grown, and nothing in it can
         };
     }
@@ -78,17 +79,17 @@ static class Growing
         return (await Tool.Run("resize2fs", [device], cancel)).Or(FaultCodes.DiskFormatFailed, "The ext4 file system could not be grown.");
     }
 
-    /// <summary>XFS grows while it is mounted.</summary>
-    static async Task<Fault?> Xfs(string device, OrderContext context, CancellationToken cancel)
+    /// <summary>XFS and btrfs grow while they are mounted.</summary>
+    static async Task<Fault?> Mounted(string device, string type, string program, string[] arguments, OrderContext context, CancellationToken cancel)
     {
         var directory = Path.Combine(context.Paths.Run, "grow");
         Directory.CreateDirectory(directory);
-        if (Native.Mount(device, directory, "xfs") is not 0 and var error)
+        if (Native.Mount(device, directory, type) is not 0 and var error)
         {
-            return Fault.Of(FaultCodes.DiskMountFailed, "The XFS file system could not be mounted to grow it.", $"{device}: {Native.Message(error)}");
+            return Fault.Of(FaultCodes.DiskMountFailed, "The file system could not be mounted to grow it.", $"{device}: {Native.Message(error)}");
         }
-        var grown = await Tool.Run("xfs_growfs", [directory], CancellationToken.None);
-        return await Mounts.Unmount([new MountEntry(directory, "xfs", device)], cancel) ?? grown.Or(FaultCodes.DiskFormatFailed, "The XFS file system could not be grown.");
+        var grown = await Tool.Run(program, [.. arguments, directory], CancellationToken.None);
+        return await Mounts.Unmount([new MountEntry(directory, type, device)], cancel) ?? grown.Or(FaultCodes.DiskFormatFailed, "The file system could not be grown.");
     }
 
     static unsafe (ImageTable? Table, Fault? Fault) Table(string path)

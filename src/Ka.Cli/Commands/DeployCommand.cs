@@ -84,7 +84,7 @@ static class DeployCommand
         var steps = string.Join(" → ", plan.Steps.Select(m => string.Join(", else ", m.Strategies.Select(s => s.Name.ToLowerInvariant() + (s.Retries > 0 ? $" (again {s.Retries}×)" : "")))));
         Console.WriteLine($"Would deploy {plan.Environment} (sha256:{plan.Sha256[..12]}…, {Terminal.Size(plan.Bytes)}, unpacks to {Terminal.Size(plan.UnpackedBytes)}) on {plan.Count} node(s): {plan.Nodes}");
         foreach (var erases in plan.Erases)
-            Console.WriteLine($"  erases    {erases}");
+            Console.WriteLine($"  disks     {erases}");
         Console.WriteLine($"  steps     {steps}");
         foreach (var leftOut in plan.LeftOut)
             Console.WriteLine($"  left out  {leftOut}");

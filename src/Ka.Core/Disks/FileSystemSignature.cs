@@ -7,8 +7,14 @@ namespace Ka.Core.Disks;
 /// <param name="Uuid">In the form that fstab and the kernel line take.</param>
 public sealed record FileSystemSignature(FileSystemKind Kind, string Uuid, string Label)
 {
-    /// <summary>Bytes from the start of the partition that are looked at.</summary>
+    /// <summary>Bytes from the start of the partition that must be there.</summary>
     public const int Bytes = 4096;
+
+    /// <summary>btrfs keeps its superblock behind the first 64 KiB.</summary>
+    const int BtrfsAt = 0x10000;
+
+    /// <summary>Bytes by which every file system is recognised.</summary>
+    public const int BytesWithBtrfs = BtrfsAt + 4096;
 
     /// <summary>Null when the bytes are none of a file system that Ka mounts.</summary>
     public static FileSystemSignature? Read(ReadOnlySpan<byte> first)
@@ -31,6 +37,11 @@ public sealed record FileSystemSignature(FileSystemKind Kind, string Uuid, strin
         if (first.Slice(4096 - 10, 10).SequenceEqual("SWAPSPACE2"u8))
         {
             return new FileSystemSignature(FileSystemKind.Swap, Dashed(first.Slice(1024 + 12, 16)), Text(first.Slice(1024 + 28, 16)));
+        }
+        // btrfs: fsid at 0x20 of the superblock, magic at 0x40, label at 0x12B (btrfs wiki, "On-disk format")
+        if (first.Length >= BytesWithBtrfs && first.Slice(BtrfsAt + 0x40, 8).SequenceEqual("_BHRfS_M"u8))
+        {
+            return new FileSystemSignature(FileSystemKind.Btrfs, Dashed(first.Slice(BtrfsAt + 0x20, 16)), Text(first.Slice(BtrfsAt + 0x12B, 256)));
         }
         return Fat(first);
     }

@@ -10,11 +10,11 @@ public sealed record ProbedPartition(ImagePartition Partition, FileSystemSignatu
 public static class ImageRoot
 {
     /// <summary>The partition that is meant, or the only one that can be meant.</summary>
-    /// <param name="wish"><c>partition N</c>, <c>label X</c>, <c>uuid X</c>; null to search: the type that says root, else the only ext4 or XFS, else the largest.</param>
+    /// <param name="wish"><c>partition N</c>, <c>label X</c>, <c>uuid X</c>; null to search: the type that says root, else the largest ext4, XFS or btrfs.</param>
     /// <returns>Null when there is none; such an image is written and nothing more.</returns>
     public static ProbedPartition? Find(ImmutableArray<ProbedPartition> partitions, string? wish)
     {
-        var mountable = partitions.Where(p => p.FileSystem?.Kind is FileSystemKind.Ext4 or FileSystemKind.Xfs).ToArray();
+        var mountable = partitions.Where(p => p.FileSystem?.Kind is FileSystemKind.Ext4 or FileSystemKind.Xfs or FileSystemKind.Btrfs).ToArray();
         if (wish?.Split(' ', 2) is [var how, var value])
         {
             return mountable.FirstOrDefault(p => how switch

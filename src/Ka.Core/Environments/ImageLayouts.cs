@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Ka.Core.Disks;
 
 namespace Ka.Core.Environments;
@@ -20,15 +21,19 @@ public static class ImageLayouts
     static DiskLayout With(OsEnvironment environment, DiskLayout layout, Func<PartitionSpec, RawImage, PartitionSpec> change)
     {
         var written = environment.Images().Where(p => p.Image.Raw is { Target: RawTarget.Partition }).ToArray();
-        return written.Length == 0
-            ? layout
-            : layout with
-            {
-                Partitions =
-                [
-                    .. layout.Partitions.Select(spec =>
-                        written.FirstOrDefault(p => p.Partition is null ? spec.Deploy : spec.Name == p.Partition)?.Image.Raw is { } raw ? change(spec, raw) : spec),
-                ],
-            };
+        if (written.Length == 0)
+            return layout;
+        return layout with
+        {
+            Partitions = All(layout.Partitions),
+            MoreDisks = layout.MoreDisks is { } disks ? [.. disks.Select(d => d with { Partitions = All(d.Partitions) })] : null,
+            Arrays = layout.Arrays is { } arrays ? [.. arrays.Select(a => a with { Content = One(a.Content) })] : null,
+            Groups = layout.Groups is { } groups ? [.. groups.Select(g => g with { Volumes = All(g.Volumes) })] : null,
+        };
+
+        ImmutableArray<PartitionSpec> All(ImmutableArray<PartitionSpec> specs) => [.. specs.Select(One)];
+
+        PartitionSpec One(PartitionSpec spec) =>
+            written.FirstOrDefault(p => p.Partition is null ? spec.Deploy : spec.Name == p.Partition)?.Image.Raw is { } raw ? change(spec, raw) : spec;
     }
 }

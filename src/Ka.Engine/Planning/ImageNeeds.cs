@@ -20,7 +20,7 @@ public sealed record ImageNeeds(
         var raw = environment.Image.Raw;
         var wholeDisk = raw?.Target == RawTarget.Disk;
         var isUnix = environment.Os is "linux" or "xen";
-        var mounted = raw is null || (isUnix && raw.FileSystem is FileSystemKind.Ext4 or FileSystemKind.Xfs);
+        var mounted = raw is null || (isUnix && raw.FileSystem is FileSystemKind.Ext4 or FileSystemKind.Xfs or FileSystemKind.Btrfs);
         var named = environment.Boot.Kernel.Length > 0;
         return new ImageNeeds(
             wholeDisk, Places(ImageKind.Raw), Places(ImageKind.Tar), mounted, mounted && !wholeDisk && named, mounted && named && environment.Os == "linux", raw?.Grow == true, raw?.CloudInit == true,
@@ -34,7 +34,7 @@ public sealed record ImageNeeds(
         if (wholeDisk)
             yield return "partition, format: the image brings its own partition table and file systems";
         if (!mounted)
-            yield return $"identity, scripts, keys: {(os is "linux" or "xen" ? "no partition of the image holds an ext4 or XFS root" : $"os '{os}' is written as it is")}; "
+            yield return $"identity, scripts, keys: {(os is "linux" or "xen" ? "no partition of the image holds an ext4, XFS or btrfs root" : $"os '{os}' is written as it is")}; "
                 + "whatever answers on port 22 after the boot is taken for the deployed system";
         if (wholeDisk)
             yield return "bootloader: the image brings its own";

@@ -44,8 +44,10 @@ static class ImageRoom
 
     static Fault? Against(string environment, ImagePart part, DiskLayout layout)
     {
-        if (layout.Partitions.FirstOrDefault(p => p.Name == part.Partition) is not { } place)
-            return Fault.Of(FaultCodes.EnvironmentInvalid, $"{environment} has an image for the partition '{part.Partition}', the layout has {string.Join(", ", layout.Partitions.Select(p => p.Name))}");
+        if (layout.Everything().FirstOrDefault(p => p.Name == part.Partition) is not { } place)
+            return Fault.Of(FaultCodes.EnvironmentInvalid, $"{environment} has an image for the partition '{part.Partition}', the layout has {string.Join(", ", layout.Everything().Select(p => p.Name))}");
+        if (place.Keep)
+            return Fault.Of(FaultCodes.EnvironmentInvalid, $"{environment} has an image for the partition '{part.Partition}', which is to be kept");
         if (place.Deploy)
             return Fault.Of(FaultCodes.EnvironmentInvalid, $"{environment} has a second image for the deploy partition '{part.Partition}'");
         if (part.Image.Kind == ImageKind.Tar && place.FileSystem is FileSystemKind.None or FileSystemKind.Swap)

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Ka.Core.Clusters;
+using Ka.Core.Disks;
 using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Engine.Automata;
@@ -31,6 +32,7 @@ public static class Planner
     {
         var faults = ImmutableArray.CreateBuilder<Fault>();
         CheckSizes(request, faults);
+        CheckTemplates(request, faults);
         if (request.Environment.Image.Kind == ImageKind.Tar && request.Environment.Os is not ("linux" or "xen"))
             faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{request.Environment.Name}: os '{request.Environment.Os}' cannot be deployed from a tar image"));
         ImageRoom.CheckParts(request, faults);
@@ -57,6 +59,18 @@ public static class Planner
         return ways.IsEmpty ? Cluster.DefaultBoot.RemoveAll(s => s.Do == "kexec") : ways;
     }
 
+    /// <summary>Every file of every node must come out; what is wrong with many nodes alike is said once.</summary>
+    static void CheckTemplates(DeployRequest request, ImmutableArray<Fault>.Builder faults)
+    {
+        var wrong = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var file in request.Environment.Files)
+            foreach (var node in request.Nodes)
+                if (!NodeTemplate.TryRender(file, TemplateValues.Of(node, request.Cluster, request.Environment), out _, out var errors))
+                    foreach (var error in errors)
+                        if (wrong.Add($"{file.Path}:{error}"))
+                            faults.Add(Fault.Of(FaultCodes.TemplateInvalid, $"{file.Path}, line {error.Line}, column {error.Column}: {error.Message}", $"on {node.Name}"));
+    }
+
     static void CheckSizes(DeployRequest request, ImmutableArray<Fault>.Builder faults)
     {
         if (request.Needs.WholeDisk)
@@ -67,9 +81,8 @@ public static class Planner
         var unpacked = request.Environment.Image.UnpackedBytes;
         foreach (var layout in request.Nodes.GroupBy(n => n.Layout))
         {
-            var deploy = layout.Key.Partitions.Single(p => p.Deploy);
-            var room = deploy.Bytes ?? request.DiskBytes - layout.Key.Partitions.Sum(p => p.Bytes ?? 0);
-            if (room is { } bytes && unpacked > bytes)
+            var deploy = layout.Key.Deploy();
+            if (LayoutRoom.OfDeploy(layout.Key, request.DiskBytes) is { } bytes && unpacked > bytes)
                 faults.Add(Fault.Of(
                     FaultCodes.ArchiveTooLarge,
                     $"{request.Environment.Name} unpacks to {unpacked} bytes, partition '{deploy.Name}' has {bytes}",

@@ -63,6 +63,8 @@ static class Strategies
             return new Strategy("Chain", settings.Retries, [.. steps, new AgentStep(AgentTask.Sync, "sync", step)]);
         steps.Add(new AgentStep(AgentTask.Identity, "identity", step));
         steps.Add(new AgentStep(AgentTask.HostCertificate, "host_certificate", step));
+        if (!request.Environment.Files.IsEmpty)
+            steps.Add(new AgentStep(AgentTask.Files, "files", step));
         var scripts = request.Environment.PostInstalls.AddRange(request.Cluster.PostInstalls);
         if (!scripts.IsEmpty)
             steps.Add(new AgentStep(AgentTask.PostInstall, "post_install", step + Sum(scripts)));

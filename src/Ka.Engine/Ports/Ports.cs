@@ -81,6 +81,7 @@ public enum AgentTask
     Reformat,
     Identity,
     HostCertificate,
+    Files,
     PostInstall,
     Keys,
     Bootloader,

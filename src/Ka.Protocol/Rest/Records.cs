@@ -48,6 +48,12 @@ public sealed record PlannedStrategy(string Name, int Retries, ImmutableArray<Pl
 /// <summary>A micro step of a plan and how long a node has for it.</summary>
 public sealed record PlannedStep(string Name, double TimeoutSeconds);
 
+/// <summary>The key of a node's encrypted disk.</summary>
+public sealed record NodeKeyReply(string Node, string Key)
+{
+    public override string ToString() => $"a key of {Node}";
+}
+
 /// <summary>An operation as it stands.</summary>
 /// <param name="State"><c>running</c>, <c>done</c>, <c>partial</c>, <c>failed</c>, <c>cancelled</c>.</param>
 /// <param name="Nodes">Folded node set.</param>
@@ -139,6 +145,12 @@ public sealed record ApplyBody(string File, string Text, ImmutableDictionary<str
 /// <summary>What came of it.</summary>
 /// <param name="Change"><c>created</c> or <c>unchanged</c>.</param>
 public sealed record ApplyReply(string Change, EnvironmentReply Environment);
+
+/// <summary>Files of an environment as one node would get them.</summary>
+public sealed record RenderReply(string Environment, string Node, ImmutableArray<RenderedReply> Files);
+
+/// <param name="Mode">Octal.</param>
+public sealed record RenderedReply(string Path, string Mode, string Text);
 
 /// <summary>The files that a description names, before anything is sent.</summary>
 public sealed record DescriptionFiles(string Name, int Version, ImmutableArray<string> Paths);

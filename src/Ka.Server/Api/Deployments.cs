@@ -68,7 +68,7 @@ public static partial class Deployments
         if (faults.Count > 0)
             return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
         if (body.DryRun)
-            return Results.Json(Reply(asked, outcome.Plan!, set!), RestJson.Default.PlanReply);
+            return Results.Json(Reply(asked, outcome.Plan!, set!, nodes), RestJson.Default.PlanReply);
         if (site.MinimalFault() is { } missing)
             return Problems.Of(Problems.StatusOf(missing.Code), missing);
         var (frozen, unread) = await SiteScripts.KeepAsync(cluster, files, cancel);
@@ -172,22 +172,16 @@ public static partial class Deployments
         return smallest;
     }
 
-    static PlanReply Reply(DeployRequest asked, Engine.Automata.Plan plan, NodeSet set) => new(
+    static PlanReply Reply(DeployRequest asked, Engine.Automata.Plan plan, NodeSet set, NodeTable nodes) => new(
         $"{asked.Environment.Name}:{asked.Environment.Version}", asked.Environment.Image.Sha256, asked.Environment.Image.Bytes, asked.Environment.Image.UnpackedBytes,
         set.ToString(), set.Count,
         [.. plan.MacroSteps.Select(m => new PlannedMacroStep(m.Name, [.. m.Strategies.Select(s => new PlannedStrategy(
             s.Name, s.Retries, [.. s.Steps.Select(x => new PlannedStep(x.Name, x.TurnTimeout.TotalSeconds))]))]))],
-        [.. asked.Nodes.GroupBy(n => Erases(n.Disk, n.Layout, asked.Needs.WholeDisk)).Select(g => $"{NodeSet.FromNames(g.Select(n => NodeName.Parse(n.Name)))}: {g.Key}")],
+        asked.Needs.WholeDisk ? [$"{set}: the disk of each node whole; it gets the image's own partitions"] : PlannedDisks.Of(asked.Nodes, nodes.Inventories()),
         plan.Breakpoint)
     {
         LeftOut = asked.Needs.LeftOut,
     };
-
-    static string Erases(DiskSelector disk, DiskLayout layout, bool wholeDisk)
-    {
-        var where = disk.Path ?? $"the first disk{(disk.Bus is null ? "" : " on " + disk.Bus)}{(disk.MinBytes is null ? "" : $" of at least {disk.MinBytes >> 20} MiB")}";
-        return wholeDisk ? $"{where}, whole: the image's own partitions" : $"{where}, whole: {layout.Table.ToString().ToLowerInvariant()} with {string.Join(", ", layout.Partitions.Select(p => p.Name))}";
-    }
 
     /// <summary>Six characters of Crockford's base 32 without the ones that are misread: enough for a site, short to type.</summary>
     static string NewId() => RandomNumberGenerator.GetString("23456789ABCDEFGHJKMNPQRSTVWXYZ", 6);

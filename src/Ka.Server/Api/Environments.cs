@@ -17,6 +17,7 @@ public static class Environments
         var group = routes.MapGroup("/api/v1/environments");
         group.MapGet("", List).Needs(Audience.Users, "view").Produces<ImmutableArray<EnvironmentReply>>();
         group.MapGet("{name}", Show).Needs(Audience.Users, "view").Produces<EnvironmentReply>();
+        group.MapGet("{name}/render", Render).Needs(Audience.Users, "view").Produces<RenderReply>();
         group.MapPost("files", FilesAsync).Needs(Audience.Users, "environments").Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
         group.MapPost("", ApplyAsync).Needs(Audience.Users, "environments").Accepts<ApplyBody>("application/json").Produces<ApplyReply>();
         group.MapDelete("{name}/{version:int}", Remove).Needs(Audience.Users, "environments").Produces(StatusCodes.Status204NoContent);
@@ -29,6 +30,28 @@ public static class Environments
     static IResult Show(string name, int? version, EnvironmentCatalogue catalogue) => catalogue.Find(name, version) is { } found
         ? Results.Json(Reply(found), RestJson.Default.EnvironmentReply)
         : Unknown(name);
+
+    /// <summary>A rendered file as the node would get it; without a path all of them.</summary>
+    static IResult Render(string name, int? version, string node, string? path, EnvironmentCatalogue catalogue, Hosting.Site site)
+    {
+        if (catalogue.Find(name, version) is not { } environment)
+            return Unknown(name);
+        if (site.Find(node) is not { } found)
+            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{DocumentError.Cut(node)}'"));
+        var chosen = environment.Files.Where(f => path is null || f.Path == path).ToArray();
+        if (chosen.Length == 0)
+            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(
+                FaultCodes.TemplateInvalid, $"{name} renders {(path is null ? "no files" : $"no file '{DocumentError.Cut(path)}'; it has {string.Join(", ", environment.Files.Select(f => f.Path))}")}"));
+        var values = TemplateValues.Of(found.Node, found.Cluster, environment);
+        var rendered = new List<RenderedReply>();
+        foreach (var file in chosen)
+        {
+            if (!NodeTemplate.TryRender(file, values, out var text, out var errors))
+                return Problems.Of(StatusCodes.Status422UnprocessableEntity, errors.Select(e => Fault.Of(FaultCodes.TemplateInvalid, $"{file.Path}, line {e.Line}, column {e.Column}: {e.Message}")).ToArray());
+            rendered.Add(new RenderedReply(file.Path, Convert.ToString(file.Mode, 8).PadLeft(4, '0'), text));
+        }
+        return Results.Json(new RenderReply($"{environment.Name}:{environment.Version}", node, [.. rendered]), RestJson.Default.RenderReply);
+    }
 
     /// <summary>Which files the description names; the client then sends those that the store lacks.</summary>
     static async Task<IResult> FilesAsync(HttpRequest request, CancellationToken cancel)
@@ -94,7 +117,7 @@ public static class Environments
     static IResult Unknown(string name) =>
         Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{DocumentError.Cut(name)}'"));
 
-    static EnvironmentReply Reply(OsEnvironment e) => new(
+    internal static EnvironmentReply Reply(OsEnvironment e) => new(
         e.Name, e.Version, e.Owner, e.Description, e.Visibility.ToString().ToLowerInvariant(), e.Arch, e.Os, e.Image.Sha256, e.Image.Bytes, e.Image.UnpackedBytes,
         e.Image.Kind.ToString().ToLowerInvariant(), e.Image.Compression.ToString().ToLowerInvariant(), e.FileSystem.ToString().ToLowerInvariant(),
         e.Boot.Kernel, e.Boot.Initrd, e.Boot.Params, [.. e.PostInstalls.Select(p => p.Name)], e.RegisteredAt);

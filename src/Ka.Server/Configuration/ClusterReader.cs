@@ -88,7 +88,7 @@ public static partial class ClusterReader
             return lower;
         if (lower is not YamlMapping below || upper is not YamlMapping above)
             return upper;
-        var entries = below.Entries.ToList();
+        var entries = below.Entries.Where(e => !LayoutReader.Replaces(above, e.Key)).ToList();
         foreach (var entry in above.Entries)
         {
             var at = entries.FindIndex(e => e.Key == entry.Key);

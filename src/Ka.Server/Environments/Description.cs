@@ -44,6 +44,8 @@ public sealed record Description(
 
     public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
+    public ImmutableArray<TemplateFile> Templates { get; init; } = [];
+
     /// <summary>Every script that the environment brings, the pre-install first.</summary>
     public IEnumerable<NamedPostInstall> Installs => PreInstall is { } pre ? PostInstalls.Prepend(pre) : PostInstalls;
 
@@ -58,7 +60,7 @@ public static partial class DescriptionReader
 
     static readonly string[] Keys =
     [
-        "name", "version", "description", "author", "visibility", "destructive", "os", "arch", "alias", "labels", "image", "images", "filesystem", "boot",
+        "name", "version", "description", "author", "visibility", "destructive", "os", "arch", "alias", "labels", "files", "image", "images", "filesystem", "boot",
         "postinstall", "postinstalls", "preinstall", "partition_type", "multipart", "options", "custom_variables", "user",
     ];
 
@@ -90,6 +92,7 @@ public static partial class DescriptionReader
         {
             PreInstall = top.Node("preinstall") is { } pre ? PostInstall(binder.Mapping(pre, "the pre-install", InstallKeys)) : null,
             Variables = InstallsReader.Variables(binder, top, "custom_variables", Code),
+            Templates = [.. TemplateReader.Read(binder, top)],
         };
         return (binder.HasErrors ? null : description, binder.Findings);
     }
@@ -120,8 +123,10 @@ public static partial class DescriptionReader
                 return FileSystemKind.Ext4;
             case "xfs":
                 return FileSystemKind.Xfs;
+            case "btrfs":
+                return FileSystemKind.Btrfs;
             default:
-                section.Refuse(key, Code, $"filesystem '{DocumentError.Cut(text)}' is not supported", "ext4 or xfs");
+                section.Refuse(key, Code, $"filesystem '{DocumentError.Cut(text)}' is not supported", "ext4, xfs or btrfs");
                 return FileSystemKind.Ext4;
         }
     }

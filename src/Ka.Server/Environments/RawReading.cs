@@ -64,7 +64,7 @@ public sealed class RawReading : IDisposable
         if (broken is not null)
             return broken;
         var partitions = _table?.Partitions ?? [new ImagePartition(0, 0, 0, PartitionType.Linux, false, "")];
-        _captures.AddRange(partitions.Select(p => (p, new byte[FileSystemSignature.Bytes])));
+        _captures.AddRange(partitions.Select(p => (p, new byte[FileSystemSignature.BytesWithBtrfs])));
         return null;
     }
 

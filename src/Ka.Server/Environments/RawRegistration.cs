@@ -48,7 +48,7 @@ static class RawRegistration
         var root = reading.Table is null ? null : ImageRoot.Find(partitions, wish.Root);
         if (root is null && wish.Root is { } named)
             return (null, null, Fault.Of(
-                FaultCodes.ArchiveInvalid, $"the image has no ext4 or XFS root '{named}'",
+                FaultCodes.ArchiveInvalid, $"the image has no ext4, XFS or btrfs root '{named}'",
                 string.Join(", ", partitions.Select(p => $"partition {p.Partition.Number}: {p.FileSystem?.Kind.ToString() ?? "unknown"} label '{p.FileSystem?.Label}' uuid {p.FileSystem?.Uuid}"))));
         return (root, root is null ? null : ImageRoot.Layout(reading.Table!.Kind, partitions, root), null);
     }

@@ -83,6 +83,7 @@ public static class Registrar
         PreInstall = description.PreInstall is { } pre ? Make(pre, "pre-install", digests) : null,
         Variables = description.Variables,
         Parts = images.Length == 1 ? null : [.. images.Skip(1).Select((image, i) => new ImagePart(description.Images[i + 1].Partition, image))],
+        Files = description.Templates,
     };
 
     static PostInstall Make(NamedPostInstall install, string name, ImmutableDictionary<string, string> digests) => new(
@@ -97,7 +98,7 @@ public static class Registrar
         SameImages(a.Images(), b.Images()) && a.Description == b.Description && a.Author == b.Author && a.Visibility == b.Visibility && a.Destructive == b.Destructive
         && a.Os == b.Os && a.Arch == b.Arch && a.FileSystem == b.FileSystem
         && a.Boot.Kernel == b.Boot.Kernel && a.Boot.Initrd == b.Boot.Initrd && a.Boot.Params.SequenceEqual(b.Boot.Params)
-        && a.Variables.SequenceEqual(b.Variables)
+        && a.Variables.SequenceEqual(b.Variables) && a.Files.SequenceEqual(b.Files)
         && a.PostInstalls.Length == b.PostInstalls.Length
         && a.PostInstalls.Zip(b.PostInstalls).All(p => Same(p.First, p.Second))
         && (a.PreInstall is null ? b.PreInstall is null : b.PreInstall is { } other && Same(a.PreInstall, other));

@@ -16,7 +16,8 @@ using Ka.Store;
 namespace Ka.Server.Workflows;
 
 /// <summary>The agents port of one workflow: turns tasks into typed orders and their results into faults, logs and facts.</summary>
-sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable table, LogTable logs, LiveProgress live, FileStore files, TimeProvider clock) : IAgents
+sealed class AgentPort(
+    Workflow workflow, AgentHub hub, SiteKeys keys, DiskKeys diskKeys, NodeTable table, LogTable logs, LiveProgress live, FileStore files, TimeProvider clock) : IAgents
 {
     readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;
 
@@ -111,7 +112,7 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable
                 yield return Install(workflow.Environment.PreInstall!, node);
                 break;
             case AgentTask.Partition:
-                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes);
+                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes, Key(node));
                 break;
             case AgentTask.Format:
                 yield return new FormatPartitions(node.Disk, ImageLayouts.ToFormat(environment, node.Layout), ImageLayouts.DeployFileSystem(environment), OnlyDeploy: false);
@@ -136,6 +137,10 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable
                 break;
             case AgentTask.HostCertificate:
                 break; // made with its signature
+            case AgentTask.Files:
+                var values = TemplateValues.Of(node, workflow.Cluster, workflow.Environment);
+                yield return new WriteFiles([.. workflow.Environment.Files.Select(f => Rendered(f, values))]);
+                break;
             case AgentTask.Keys:
                 yield return new InstallKeys(workflow.AuthorizedKeys);
                 break;
@@ -146,7 +151,7 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable
                 yield return new SyncTarget(Unmount: false);
                 break;
             case AgentTask.Kexec:
-                yield return new KexecTarget(Boot(node), node.Disk, written, filesystem);
+                yield return new KexecTarget(Boot(node), node.Disk, written, filesystem, Key(node));
                 break;
             case AgentTask.Reboot:
                 yield return new RebootNode();
@@ -164,11 +169,20 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable
         }
     }
 
+    /// <summary>Orders are neither journalled nor logged; the key goes to this node's agent and nowhere else.</summary>
+    DiskKey? Key(ClusterNode node) => node.Layout.IsEncrypted() ? new DiskKey(diskKeys.Of(node.Name)) : null;
+
     BootTarget Boot(ClusterNode node)
     {
         var boot = workflow.Environment.Boot;
         return new BootTarget(boot.Kernel, boot.Initrd, boot.ParamsOn(node.Params));
     }
+
+    /// <exception cref="InvalidOperationException">The planner let a template pass that has no rendering.</exception>
+    static RenderedFile Rendered(TemplateFile file, TemplateValues values) =>
+        NodeTemplate.TryRender(file, values, out var text, out var errors)
+            ? new RenderedFile(file.Path, text, file.Mode)
+            : throw new InvalidOperationException($"{file.Path}: {errors[0].Message}");
 
     RunScript Install(PostInstall script, ClusterNode node) =>
         new(Script(script.Name, script.ArchiveSha256, script.ScriptSha256, script.Command, node, script.Timeout, script.Compression));
@@ -189,6 +203,7 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, SiteKeys keys, NodeTable
         AgentTask.Reformat => "reformat",
         AgentTask.Identity => "identity",
         AgentTask.HostCertificate => "host_certificate",
+        AgentTask.Files => "files",
         AgentTask.PostInstall => "post_install",
         AgentTask.Keys => "keys",
         AgentTask.Bootloader => "bootloader",
@@ -224,6 +239,7 @@ static class KadeployVariables
             {
                 FileSystemKind.Ext4 => "ext4",
                 FileSystemKind.Xfs => "xfs",
+                FileSystemKind.Btrfs => "btrfs",
                 FileSystemKind.Vfat => "vfat",
                 FileSystemKind.Swap => "swap",
                 FileSystemKind.None => "",
