@@ -79,7 +79,7 @@ public static partial class Deployments
             return Problems.Of(Problems.StatusOf(unread.Code), unread);
         var workflow = new Workflow(
             "D-" + NewId(), WorkflowKind.Deploy, "root", environment!, frozen,
-            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow(), verify)
+            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow(), asked.Verify)
         {
             Options = asked.Options,
         };
@@ -198,8 +198,11 @@ public static partial class Deployments
         set.ToString(), set.Count,
         [.. plan.MacroSteps.Select(m => new PlannedMacroStep(m.Name, [.. m.Strategies.Select(s => new PlannedStrategy(
             s.Name, s.Retries, [.. s.Steps.Select(x => new PlannedStep(x.Name, x.TurnTimeout.TotalSeconds))]))]))],
-        PlannedDisks.Of(asked.Nodes, nodes.Inventories()),
-        plan.Breakpoint);
+        asked.Needs.WholeDisk ? [$"{set}: the disk of each node whole; it gets the image's own partitions"] : PlannedDisks.Of(asked.Nodes, nodes.Inventories()),
+        plan.Breakpoint)
+    {
+        LeftOut = asked.Needs.LeftOut,
+    };
 
     /// <summary>Six characters of Crockford's base 32 without the ones that are misread: enough for a site, short to type.</summary>
     static string NewId() => RandomNumberGenerator.GetString("23456789ABCDEFGHJKMNPQRSTVWXYZ", 6);

@@ -92,5 +92,8 @@ public sealed class FileStore
         return DurableFile.SyncDirectory(directory);
     }
 
+    /// <summary>Name of a file for work on the same disk; gone after a restart at the latest.</summary>
+    public string Scratch() => Path.Combine(_root, "incoming", Path.GetRandomFileName());
+
     public void Remove(string sha256) => File.Delete(PathOf(sha256));
 }
