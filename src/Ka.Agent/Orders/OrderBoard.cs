@@ -12,6 +12,7 @@ static class OrderBoard
         FormatPartitions format => Formatting.Run(format, context, report, cancel),
         MountTarget mount => Mounting.Run(mount, context, cancel),
         ReceiveImage receive => Receiving.Run(receive, context, report, cancel),
+        VerifyTarget verify => Verifying.Run(verify, context, report, cancel),
         RunScript script => Scripting.Run(script.Script, context, report, cancel),
         SetIdentity identity => Identity.Run(identity, context, cancel),
         InstallKeys keys => Task.FromResult(Keys.Run(keys, context)),

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Ka.Agent.Machine;
 using Ka.Broadcast;
 using Ka.Core.Faults;
@@ -32,6 +33,7 @@ static class Receiving
     static async Task<OrderOutcome> Into(IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
     {
         var node = new ChainNode(ticket, context.Chain, sink.Input, context.ChainOptions);
+        var began = Stopwatch.GetTimestamp();
         var served = false;
         try
         {
@@ -39,6 +41,7 @@ static class Receiving
             if (outcome.Fault is null)
             {
                 served = true;
+                context.Unpacked = Stopwatch.GetElapsedTime(began);
                 context.Serving = Task.WhenAll(context.Serving, ServeOn(node));
             }
             return outcome;

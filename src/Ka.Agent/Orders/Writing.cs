@@ -41,11 +41,11 @@ sealed class Writing : IImageSink
     /// <exception cref="Win32Exception">The decompressor is not there.</exception>
     public static Writing Start(BlockDevice device, long bytes, ImageCompression compression)
     {
-        if (Unpacking.Decompressor(compression) is not { } program)
+        if (Unpacking.Decompressor(compression) is not { } command)
         {
             return new Writing(device, bytes, null);
         }
-        var decompressor = new Process { StartInfo = Tool.Start(program, ["-d", "-c"]) };
+        var decompressor = new Process { StartInfo = Tool.Start(command.Program, command.Arguments) };
         decompressor.Start();
         return new Writing(device, bytes, decompressor);
     }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Ka.Core.Clusters;
+using Ka.Core.Environments;
 using Ka.Engine.Automata;
 using Ka.Engine.Ports;
 using Ka.Engine.Steps;
@@ -99,7 +100,7 @@ static class Strategies
         var unknown => throw Unknown(unknown),
     };
 
-    static TimeSpan Sum(ImmutableArray<Core.Environments.PostInstall> scripts) => TimeSpan.FromTicks(scripts.Sum(s => s.Timeout.Ticks));
+    static TimeSpan Sum(ImmutableArray<PostInstall> scripts) => TimeSpan.FromTicks(scripts.Sum(s => s.Timeout.Ticks));
 
     static ArgumentException Unknown(string strategy) => new($"strategy '{strategy}' passed the configuration check but is not known");
 

@@ -79,6 +79,7 @@ public enum AgentTask
     FormatDeploy,
     Mount,
     Reformat,
+    Verify,
     Identity,
     HostCertificate,
     Files,

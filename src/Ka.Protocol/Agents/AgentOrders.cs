@@ -11,6 +11,7 @@ namespace Ka.Protocol.Agents;
 [JsonDerivedType(typeof(FormatPartitions), "format")]
 [JsonDerivedType(typeof(MountTarget), "mount")]
 [JsonDerivedType(typeof(ReceiveImage), "receive")]
+[JsonDerivedType(typeof(VerifyTarget), "verify")]
 [JsonDerivedType(typeof(RunScript), "script")]
 [JsonDerivedType(typeof(SetIdentity), "identity")]
 [JsonDerivedType(typeof(InstallKeys), "keys")]
@@ -70,6 +71,12 @@ public sealed record ReceiveImage(
 
 /// <summary>Where a source of a broadcast listens.</summary>
 public sealed record PeerAddress(string Host, int Port);
+
+/// <summary>Compares the unpacked image with its file manifest, as the disk gives it back. Comes before anything else is written to the target.</summary>
+/// <param name="ManifestSha256">Digest of the manifest, which the agent fetches; it must belong to <paramref name="ImageSha256"/>.</param>
+/// <param name="Seed">Chooses the files whose content a sample reads.</param>
+/// <param name="Kernel">Path inside the image; read in any case.</param>
+public sealed record VerifyTarget(string ManifestSha256, string ImageSha256, VerifyMode Mode, ulong Seed, string? Kernel, string? Initrd) : AgentOrder;
 
 /// <summary>A script with its variables.</summary>
 /// <param name="Name">For messages.</param>

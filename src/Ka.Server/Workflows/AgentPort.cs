@@ -1,4 +1,7 @@
+using System.Buffers.Binary;
 using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
 using Ka.Core.Clusters;
 using Ka.Core.Disks;
 using Ka.Core.Environments;
@@ -11,6 +14,7 @@ using Ka.Protocol.Agents;
 using Ka.Server.Agents;
 using Ka.Server.Environments;
 using Ka.Server.Hosting;
+using Ka.Server.Environments;
 using Ka.Store;
 
 namespace Ka.Server.Workflows;
@@ -32,7 +36,9 @@ sealed class AgentPort(
     async Task<Fault?> DoAsync(ClusterNode node, int index, AgentTask task, AttemptId attempt, TimeSpan deadline, CancellationToken cancel)
     {
         var part = 0;
-        var (orders, refused) = await OrdersAsync(node, task, cancel);
+        if (task == AgentTask.Verify && FileManifests.Find(files, workflow.Environment.Image.Sha256) is null)
+            return Fault.Of(FaultCodes.ManifestMissing, $"the list of the image's files is no longer in the store: {workflow.Environment.Image.Sha256}");
+        var (orders, refused) = await OrdersAsync(node, task, $"{attempt.Workflow}/{attempt.Run}/{index}", cancel);
         if (refused is not null)
             return refused;
         foreach (var order in orders)
@@ -65,7 +71,7 @@ sealed class AgentPort(
         : new RunScript(Script(operation.Name, null, operation.File, operation.Arguments, node, operation.Timeout));
 
     /// <summary>The orders of a task; those that need something signed or made on the server first wait for it here.</summary>
-    async Task<(IEnumerable<AgentOrder> Orders, Fault? Fault)> OrdersAsync(ClusterNode node, AgentTask task, CancellationToken cancel)
+    async Task<(IEnumerable<AgentOrder> Orders, Fault? Fault)> OrdersAsync(ClusterNode node, AgentTask task, string luck, CancellationToken cancel)
     {
         switch (task)
         {
@@ -78,7 +84,7 @@ sealed class AgentPort(
                 var (certificate, unsigned) = await keys.SignHostAsync(hostKey, $"{node.Name} {workflow.Id}", [node.Name, node.Address], cancel);
                 return ([new InstallHostCertificate(certificate ?? "")], unsigned);
             default:
-                return (Orders(node, task), null);
+                return (Orders(node, task, luck), null);
         }
     }
 
@@ -96,12 +102,12 @@ sealed class AgentPort(
         return result.Fault is { } fault ? Fault.Of(new FaultCode(fault.Code), fault.Message, fault.Evidence) : null;
     }
 
-    IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task)
+    /// <param name="luck">Names the attempt and the node: other files are read on each node and at each try.</param>
+    IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task, string luck)
     {
         var environment = workflow.Environment;
         var filesystem = environment.FileSystem;
         var written = ImageLayouts.Written(environment, node.Layout);
-        var places = new ImagePlaces(workflow, node);
         switch (task)
         {
             case AgentTask.SitePreInstall:
@@ -111,22 +117,8 @@ sealed class AgentPort(
             case AgentTask.PreInstall:
                 yield return Install(workflow.Environment.PreInstall!, node);
                 break;
-            case AgentTask.Partition:
-                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes, Key(node));
-                break;
-            case AgentTask.Format:
-                yield return new FormatPartitions(node.Disk, ImageLayouts.ToFormat(environment, node.Layout), ImageLayouts.DeployFileSystem(environment), OnlyDeploy: false);
-                break;
-            case AgentTask.FormatDeploy:
-                yield return new FormatPartitions(node.Disk, ImageLayouts.ToFormat(environment, node.Layout), ImageLayouts.DeployFileSystem(environment), OnlyDeploy: true);
-                break;
-            case AgentTask.Mount:
-                yield return new MountTarget(node.Disk, written, filesystem);
-                break;
-            case AgentTask.Reformat:
-                yield return new FormatPartitions(node.Disk, ImageLayouts.ToFormat(environment, node.Layout), ImageLayouts.DeployFileSystem(environment), OnlyDeploy: true);
-                if (places.NothingIsWritten)
-                    yield return new MountTarget(node.Disk, written, filesystem);
+            case AgentTask.Verify:
+                yield return Verify(luck);
                 break;
             case AgentTask.Identity:
                 yield return new SetIdentity(node.Name, node.Disk, written, filesystem, KeepFstab: environment.Image.Raw is { Target: RawTarget.Disk });
@@ -138,8 +130,7 @@ sealed class AgentPort(
             case AgentTask.HostCertificate:
                 break; // made with its signature
             case AgentTask.Files:
-                var values = TemplateValues.Of(node, workflow.Cluster, workflow.Environment);
-                yield return new WriteFiles([.. workflow.Environment.Files.Select(f => Rendered(f, values))]);
+                yield return Files(node);
                 break;
             case AgentTask.Keys:
                 yield return new InstallKeys(workflow.AuthorizedKeys);
@@ -155,6 +146,39 @@ sealed class AgentPort(
                 break;
             case AgentTask.Reboot:
                 yield return new RebootNode();
+                break;
+            default:
+                foreach (var order in DiskOrders(node, task))
+                    yield return order;
+                break;
+        }
+    }
+
+    /// <summary>What makes a disk ready for the images, and what is done with images that were written.</summary>
+    IEnumerable<AgentOrder> DiskOrders(ClusterNode node, AgentTask task)
+    {
+        var environment = workflow.Environment;
+        var toFormat = ImageLayouts.ToFormat(environment, node.Layout);
+        var mount = new MountTarget(node.Disk, ImageLayouts.Written(environment, node.Layout), environment.FileSystem);
+        var places = new ImagePlaces(workflow, node);
+        switch (task)
+        {
+            case AgentTask.Partition:
+                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes, Key(node));
+                break;
+            case AgentTask.Format:
+                yield return new FormatPartitions(node.Disk, toFormat, ImageLayouts.DeployFileSystem(environment), OnlyDeploy: false);
+                break;
+            case AgentTask.FormatDeploy:
+                yield return new FormatPartitions(node.Disk, toFormat, ImageLayouts.DeployFileSystem(environment), OnlyDeploy: true);
+                break;
+            case AgentTask.Mount:
+                yield return mount;
+                break;
+            case AgentTask.Reformat:
+                yield return new FormatPartitions(node.Disk, toFormat, ImageLayouts.DeployFileSystem(environment), OnlyDeploy: true);
+                if (places.NothingIsWritten)
+                    yield return mount;
                 break;
             case AgentTask.VerifyBlocks:
                 foreach (var order in places.Proofs(files))
@@ -176,6 +200,19 @@ sealed class AgentPort(
     {
         var boot = workflow.Environment.Boot;
         return new BootTarget(boot.Kernel, boot.Initrd, boot.ParamsOn(node.Params));
+    }
+
+    VerifyTarget Verify(string luck)
+    {
+        var (image, boot) = (workflow.Environment.Image.Sha256, workflow.Environment.Boot);
+        var seed = BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(luck)));
+        return new VerifyTarget(FileManifests.Find(files, image)!, image, workflow.Verify, seed, boot.Kernel, boot.Initrd);
+    }
+
+    WriteFiles Files(ClusterNode node)
+    {
+        var values = TemplateValues.Of(node, workflow.Cluster, workflow.Environment);
+        return new WriteFiles([.. workflow.Environment.Files.Select(f => Rendered(f, values))]);
     }
 
     /// <exception cref="InvalidOperationException">The planner let a template pass that has no rendering.</exception>
@@ -201,6 +238,7 @@ sealed class AgentPort(
         AgentTask.FormatDeploy => "format",
         AgentTask.Mount => "mount",
         AgentTask.Reformat => "reformat",
+        AgentTask.Verify => "verify",
         AgentTask.Identity => "identity",
         AgentTask.HostCertificate => "host_certificate",
         AgentTask.Files => "files",
