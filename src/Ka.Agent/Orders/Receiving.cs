@@ -33,10 +33,10 @@ static class Receiving
     static async Task<OrderOutcome> Into(IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
     {
         var node = new ChainNode(ticket, context.Chain, sink.Input, context.ChainOptions);
+        var began = Stopwatch.GetTimestamp();
         var served = false;
         try
         {
-            var began = Stopwatch.GetTimestamp();
             var outcome = await Receive(node, sink, report, cancel);
             if (outcome.Fault is null)
             {

@@ -24,7 +24,7 @@ static class ImageSteps
             yield return new AgentStep(AgentTask.Mount, "mount", step);
         foreach (var part in needs.TarParts)
             yield return new SendImage(turn, part);
-        if (needs.ProvesFiles && request.Verify != VerifyMode.None)
+        if (request.Environment.Image.Kind == ImageKind.Tar && request.Verify != VerifyMode.None)
             yield return new AgentStep(AgentTask.Verify, "verify", turn);
         if (needs.Seed)
             yield return new AgentStep(AgentTask.Seed, "seed", step);

@@ -72,14 +72,14 @@ public static partial class Deployments
             return Results.Json(Reply(asked, outcome.Plan!, set!, nodes), RestJson.Default.PlanReply);
         if (site.MinimalFault() is { } missing)
             return Problems.Of(Problems.StatusOf(missing.Code), missing);
-        if (verify != VerifyMode.None && (await Task.Run(() => FileManifests.FindOrMake(files, environment!.Image, cancel), cancel)).Fault is { } noManifest)
+        if (verify != VerifyMode.None && environment!.Image.Kind == ImageKind.Tar && (await Task.Run(() => FileManifests.FindOrMake(files, environment!.Image, cancel), cancel)).Fault is { } noManifest)
             return Problems.Of(Problems.StatusOf(noManifest.Code), noManifest);
         var (frozen, unread) = await SiteScripts.KeepAsync(cluster, files, cancel);
         if (unread is not null)
             return Problems.Of(Problems.StatusOf(unread.Code), unread);
         var workflow = new Workflow(
             "D-" + NewId(), WorkflowKind.Deploy, "root", environment!, frozen,
-            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow(), asked.Verify)
+            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow(), verify)
         {
             Options = asked.Options,
         };

@@ -58,11 +58,11 @@ public sealed class LayerMerge(ImmutableArray<ImageLayer> layers)
     {
         var entries = new List<Placed>();
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        var from = 0L;
+        var (from, packedBytes) = (0L, new FileInfo(layer.Path).Length);
         var fault = Registration.Read(layer.Path, layer.Compression, stream =>
         {
             var counted = new CountedStream(stream, hash);
-            var broken = TarWalk.Walk(counted, new FileInfo(layer.Path).Length, ArchiveLimits.Default, entry =>
+            var broken = TarWalk.Walk(counted, packedBytes, ArchiveLimits.Default, entry =>
             {
                 entries.Add(new Placed(entry, from, counted.Bytes));
                 from = counted.Bytes;

@@ -19,7 +19,9 @@ public static class Registration
     {
         limits ??= ArchiveLimits.Default;
         var tree = new ArchiveTree(limits);
-        return new ImageReading(Read(path, compression, stream => TarWalk.Walk(stream, new FileInfo(path).Length, limits, tree.Add, cancel), cancel), tree);
+        var packedBytes = new FileInfo(path) is { Exists: true } file ? file.Length : 0;
+        var fault = Read(path, compression, stream => TarWalk.Walk(stream, packedBytes, limits, tree.Add, cancel), cancel);
+        return new ImageReading(fault, tree);
     }
 
     /// <summary>Reads a stored file through the decompressor of its description.</summary>

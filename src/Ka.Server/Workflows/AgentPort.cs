@@ -107,7 +107,6 @@ sealed class AgentPort(
         var environment = workflow.Environment;
         var filesystem = environment.FileSystem;
         var written = ImageLayouts.Written(environment, node.Layout);
-        var places = new ImagePlaces(workflow, node);
         switch (task)
         {
             case AgentTask.SitePreInstall:
@@ -116,23 +115,6 @@ sealed class AgentPort(
                 break;
             case AgentTask.PreInstall:
                 yield return Install(workflow.Environment.PreInstall!, node);
-                break;
-            case AgentTask.Partition:
-                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes, Key(node));
-                break;
-            case AgentTask.Format:
-                yield return new FormatPartitions(node.Disk, ImageLayouts.ToFormat(environment, node.Layout), ImageLayouts.DeployFileSystem(environment), OnlyDeploy: false);
-                break;
-            case AgentTask.FormatDeploy:
-                yield return new FormatPartitions(node.Disk, ImageLayouts.ToFormat(environment, node.Layout), ImageLayouts.DeployFileSystem(environment), OnlyDeploy: true);
-                break;
-            case AgentTask.Mount:
-                yield return new MountTarget(node.Disk, written, filesystem);
-                break;
-            case AgentTask.Reformat:
-                yield return new FormatPartitions(node.Disk, ImageLayouts.ToFormat(environment, node.Layout), ImageLayouts.DeployFileSystem(environment), OnlyDeploy: true);
-                if (places.NothingIsWritten)
-                    yield return new MountTarget(node.Disk, written, filesystem);
                 break;
             case AgentTask.Verify:
                 yield return Verify(luck);
@@ -163,6 +145,39 @@ sealed class AgentPort(
                 break;
             case AgentTask.Reboot:
                 yield return new RebootNode();
+                break;
+            default:
+                foreach (var order in DiskOrders(node, task))
+                    yield return order;
+                break;
+        }
+    }
+
+    /// <summary>What makes a disk ready for the images, and what is done with images that were written.</summary>
+    IEnumerable<AgentOrder> DiskOrders(ClusterNode node, AgentTask task)
+    {
+        var environment = workflow.Environment;
+        var toFormat = ImageLayouts.ToFormat(environment, node.Layout);
+        var mount = new MountTarget(node.Disk, ImageLayouts.Written(environment, node.Layout), environment.FileSystem);
+        var places = new ImagePlaces(workflow, node);
+        switch (task)
+        {
+            case AgentTask.Partition:
+                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes, Key(node));
+                break;
+            case AgentTask.Format:
+                yield return new FormatPartitions(node.Disk, toFormat, ImageLayouts.DeployFileSystem(environment), OnlyDeploy: false);
+                break;
+            case AgentTask.FormatDeploy:
+                yield return new FormatPartitions(node.Disk, toFormat, ImageLayouts.DeployFileSystem(environment), OnlyDeploy: true);
+                break;
+            case AgentTask.Mount:
+                yield return mount;
+                break;
+            case AgentTask.Reformat:
+                yield return new FormatPartitions(node.Disk, toFormat, ImageLayouts.DeployFileSystem(environment), OnlyDeploy: true);
+                if (places.NothingIsWritten)
+                    yield return mount;
                 break;
             case AgentTask.VerifyBlocks:
                 foreach (var order in places.Proofs(files))

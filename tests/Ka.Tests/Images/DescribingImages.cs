@@ -40,7 +40,6 @@ public class DescribingImages
     }
 
     [Theory]
-    [InlineData("name: a\nimage: {file: a.fsa, kind: fsa}\n", "fsarchiver", "restfs")]
     [InlineData("name: a\nimage: {file: a.fsa, kind: fsa}\nmultipart: true\noptions: {partitions: [{id: 0, device: /dev/sda3}]}\n", "multipart", "images:")]
     [InlineData("name: a\nimage: {file: a.tar}\nmultipart: true\noptions: {partitions: [{id: 0, device: /dev/sda3}, {id: 0, device: /dev/sda4}]}\n", "same id", "")]
     [InlineData("name: a\nimage: {file: a.tar}\nmultipart: true\noptions: {partitions: [{id: 0, device: /dev/sda3}, {id: 1, device: /dev/sda3}]}\n", "two partitions go to '/dev/sda3'", "")]
@@ -58,6 +57,26 @@ public class DescribingImages
         var (read, errors) = DescriptionReader.Read("a.yaml", text);
         Assert.Null(read);
         Assert.Contains(errors, e => e.Render(text) is var said && said.Contains(says, StringComparison.Ordinal) && said.Contains(next, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Fsarchiver_images_are_refused_with_what_to_do_instead()
+    {
+        const string text = "name: a\nimage: {file: a.fsa, kind: fsa, compression: none}\n";
+        var (read, errors) = DescriptionReader.Read("a.yaml", text);
+        Assert.Null(read);
+        var said = Assert.Single(errors).Render(text);
+        Assert.Contains("fsarchiver", said);
+        Assert.Contains("restfs", said);
+    }
+
+    [Fact]
+    public void A_whole_disk_without_a_disk_image_is_refused()
+    {
+        const string text = "name: a\nimage: {file: a.tar, target: disk}\n";
+        var (read, errors) = DescriptionReader.Read("a.yaml", text);
+        Assert.Null(read);
+        Assert.Contains("'target' is for disk images", Assert.Single(errors).Render(text));
     }
 
     [Fact]

@@ -50,7 +50,7 @@ public class PlanningImages
     public void An_archive_is_deployed_as_ever()
     {
         Assert.Equal("boot_minimal reboot await_agent keys_minimal partition format mount", Steps(Of(Tar, "/vmlinuz"), 0));
-        Assert.Equal("reformat send_image identity host_certificate keys bootloader sync", Steps(Of(Tar, "/vmlinuz"), 1));
+        Assert.Equal("reformat send_image verify identity host_certificate keys bootloader sync", Steps(Of(Tar, "/vmlinuz"), 1));
         Assert.Empty(ImageNeeds.Of(Of(Tar, "/vmlinuz")).LeftOut);
     }
 
@@ -63,6 +63,16 @@ public class PlanningImages
         Assert.Equal("send_image grow mount identity host_certificate keys sync", Steps(disk, 1, VerifyMode.None));
         Assert.Equal("Classical HardReboot", Ways(disk));
         Assert.Equal("Kexec Classical HardReboot", Ways(disk with { Boot = new BootSpec("/vmlinuz", null, []) }));
+    }
+
+    [Theory]
+    [InlineData(RawTarget.Disk)]
+    [InlineData(RawTarget.Partition)]
+    public void A_disk_image_is_mounted_so_that_identity_keys_and_scripts_reach_it(RawTarget target)
+    {
+        var script = new PostInstall("p", null, ImageCompression.None, new string('3', 64), [], TimeSpan.FromSeconds(9));
+        var steps = Steps(Of(Raw(target)) with { PostInstalls = [script] }, 1).Split(' ');
+        Assert.Equal(["send_image", "verify_blocks", "mount", "identity", "post_install", "keys"], steps.Where(s => s is not ("reformat" or "host_certificate" or "sync")));
     }
 
     [Fact]
@@ -112,7 +122,7 @@ public class PlanningImages
     {
         var two = Of(Tar, "/vmlinuz", parts: new ImagePart("swap", Raw(RawTarget.Partition, bytes: 1000)));
         Assert.Equal("boot_minimal reboot await_agent keys_minimal partition format", Steps(two, 0));
-        Assert.Equal("reformat send_image_1 verify_blocks mount send_image identity host_certificate keys bootloader sync", Steps(two, 1));
+        Assert.Equal("reformat send_image_1 verify_blocks mount send_image verify identity host_certificate keys bootloader sync", Steps(two, 1));
         var layout = Sample().Nodes[0].Layout;
         var place = layout.Partitions.Select((p, i) => (p, i)).First(x => x.p.Name == "swap").i;
         Assert.Equal(FileSystemKind.None, ImageLayouts.ToFormat(two, layout).Partitions[place].FileSystem);
