@@ -14,9 +14,6 @@ namespace Ka.Engine.Planning;
 public sealed record ImageNeeds(
     bool WholeDisk, ImmutableArray<int> RawParts, ImmutableArray<int> TarParts, bool Mounted, bool Bootloader, bool Kexec, bool Grow, bool Seed, ImmutableArray<string> LeftOut)
 {
-    /// <summary>Whether all files of the target come from one archive, whose manifest they are compared with.</summary>
-    public bool ProvesFiles => RawParts.IsEmpty && TarParts.Length == 1;
-
     public static ImageNeeds Of(OsEnvironment environment)
     {
         var images = environment.Images();

@@ -62,8 +62,6 @@ public static class Registrar
                 if (missing is not null)
                     return ([], boot, new RegistrationRefusal(missing, description.BootAt));
             }
-            if (FileManifests.Keep(files, sha256, reading.Tree).Fault is { } notKept)
-                return ([], boot, new RegistrationRefusal(notKept, named.File.At));
             images.Add(new Image(sha256, new FileInfo(files.PathOf(sha256)).Length, named.Kind, named.Compression, reading.Tree.UnpackedBytes));
         }
         return (images.ToImmutable(), boot, null);
