@@ -102,7 +102,7 @@ public sealed class RealRoots : IDisposable
             return tar;
         var program = compression.ToString().ToLowerInvariant();
         Program.Run(program, compression == ImageCompression.Lz4 ? ["-q", "-1", tar, tar + ".lz4"] : ["-q", "-1", "-k", tar]);
-        return Directory.EnumerateFiles(_root, "image.tar.*").Single();
+        return Directory.EnumerateFiles(_root).Single(f => f.StartsWith(tar + ".", StringComparison.Ordinal));
     }
 
     /// <summary>The packages' files; what is kept already is not fetched again.</summary>
