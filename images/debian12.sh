@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds debian12: an ordinary Debian 12 server with systemd, sshd, DHCP on every wired interface and GRUB for BIOS
-# and UEFI. No password, no host keys, no machine-id: the deployment and the first boot make them.
+# and UEFI. With --full also what roots on LVM, RAID, LUKS, btrfs and xfs need. No password, no host keys, no machine-id: the deployment and the first boot make them.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
@@ -8,20 +8,22 @@ here=$(cd "$(dirname "$0")" && pwd)
 help() {
     cat <<'HELP'
 Usage: debian12.sh --out DIR [options]
-Builds DIR/debian12.tar.zst and DIR/debian12.yaml with mmdebstrap, from the mirror the host's apt uses for bookworm
+Builds DIR/debian12.tar.zst and DIR/debian12.yaml (debian12-full with --full) with mmdebstrap, from the mirror the host's apt uses for bookworm
 (else from mmdebstrap's default). The image itself names the public mirrors.
 
   --out DIR       where the files go
+  --full          debian12-full: also lvm2, mdadm, cryptsetup-initramfs, btrfs-progs and xfsprogs
   --level N       zstd level, 1-19 (default 12)
   --version N     the environment's version number (default 1)
   --kernel NAME   kernel package (default linux-image-cloud-amd64; on real machines linux-image-amd64)
 HELP
 }
 
-out='' level=12 version=1 kernel=linux-image-cloud-amd64
+out='' name=debian12 level=12 version=1 kernel=linux-image-cloud-amd64
 while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) help; exit 0 ;;
+        --full) name=debian12-full; shift ;;
         --out) out=$(value "$@"); shift 2 ;;
         --level) level=$(value "$@"); shift 2 ;;
         --version) version=$(value "$@"); shift 2 ;;
@@ -73,6 +75,7 @@ UNIT
 
 packages="$kernel,systemd,systemd-sysv,udev,dbus,openssh-server,iproute2,iputils-ping,ca-certificates,kmod,zstd,e2fsprogs,\
 less,nano,procps,grub2-common,grub-pc-bin,grub-efi-amd64-bin,efibootmgr"
+[ "$name" = debian12 ] || packages="$packages,lvm2,mdadm,cryptsetup-initramfs,btrfs-progs,xfsprogs,dosfstools"
 mmdebstrap --variant=apt --mode=auto --architectures=amd64 --include="$packages" \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -87,10 +90,10 @@ mmdebstrap --variant=apt --mode=auto --architectures=amd64 --include="$packages"
     --customize-hook='chroot "$1" systemctl --quiet enable systemd-networkd keys.service serial-getty@ttyS0.service' \
     --customize-hook='chroot "$1" passwd --quiet --lock root' \
     --customize-hook='printf "127.0.0.1 localhost\n::1 localhost\n" >"$1/etc/hosts"' \
-    bookworm "$WORK/debian12.tar" "$WORK/sources" >"$WORK/log" 2>&1 || { tail -n 20 "$WORK/log" >&2; die "mmdebstrap failed"; }
+    bookworm "$WORK/image.tar" "$WORK/sources" >"$WORK/log" 2>&1 || { tail -n 20 "$WORK/log" >&2; die "mmdebstrap failed"; }
 
 mkdir -p "$out"
-zstd -q -f -T0 "-$level" "$WORK/debian12.tar" -o "$out/debian12.tar.zst.new"
-mv "$out/debian12.tar.zst.new" "$out/debian12.tar.zst"
-sed "s/@VERSION@/$version/" "$here/debian12/debian12.yaml" >"$out/debian12.yaml"
-ls -l "$out/debian12.tar.zst"
+zstd -q -f -T0 "-$level" "$WORK/image.tar" -o "$out/$name.tar.zst.new"
+mv "$out/$name.tar.zst.new" "$out/$name.tar.zst"
+sed -e "s/@VERSION@/$version/" -e "s/@NAME@/$name/" "$here/debian12/debian12.yaml" >"$out/$name.yaml"
+ls -l "$out/$name.tar.zst"

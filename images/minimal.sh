@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 help() {
     cat <<'HELP'
 Usage: minimal.sh --agent FILE --out DIR [options]
-Builds DIR/vmlinuz, DIR/initramfs.zst, DIR/localdisk.efi and DIR/manifest from Debian 12 packages. Needs no root.
+Builds DIR/vmlinuz, DIR/initramfs.zst, DIR/localdisk.efi, DIR/kexec.tar, DIR/ka-agent and DIR/manifest from Debian 12 packages. Needs no root.
 
   --agent FILE              executable that becomes /sbin/ka-agent (x86-64 program or script)
   --out DIR                 where the files go
@@ -43,7 +43,8 @@ tool_needs
 workspace
 
 packages="busybox tar zstd xz-utils gzip bzip2 lz4 fdisk util-linux mount e2fsprogs xfsprogs dosfstools kexec-tools
-efibootmgr openssh-server openssh-client openssh-sftp-server attr acl
+efibootmgr openssh-server openssh-client openssh-sftp-server attr acl lvm2 dmsetup mdadm cryptsetup-bin btrfs-progs
+libaio1 libargon2-1 libbsd0 libcryptsetup12 libdevmapper-event1.02.1 libjson-c5 liblzo2-2 libmd0
 libacl1 libattr1 libaudit1 libblkid1 libbz2-1.0 libc6 libcap-ng0 libcap2 libcom-err2 libcrypt1 libdevmapper1.02.1
 libedit2 libefiboot1 libefivar1 libext2fs2 libfdisk1 libgcc-s1 libgcrypt20 libgpg-error0 libgssapi-krb5-2 libinih1
 libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0 liblz4-1 liblzma5 libmount1 libncursesw6 libnsl2 libpam0g
@@ -59,7 +60,9 @@ skeleton "$tree"
 mkdir -p "$tree/etc/ssh" "$tree/root/.ssh"
 program "$tree" bin/tar bin/zstd bin/xz bin/gzip bin/bzip2 bin/lz4 bin/lsblk bin/mount bin/umount bin/unshare bin/getfattr \
     bin/setfattr bin/ssh-keygen bin/efibootmgr sbin/sfdisk sbin/wipefs sbin/blkid sbin/blockdev sbin/mke2fs \
-    sbin/e2fsck sbin/resize2fs sbin/tune2fs sbin/mkfs.xfs sbin/mkfs.fat sbin/mkswap sbin/kexec sbin/sshd
+    sbin/e2fsck sbin/resize2fs sbin/tune2fs sbin/mkfs.xfs sbin/mkfs.fat sbin/mkswap sbin/kexec sbin/sshd \
+    sbin/mkfs.btrfs sbin/lvm sbin/dmsetup sbin/mdadm sbin/cryptsetup
+for link in pvcreate vgcreate lvcreate pvs vgs lvs vgchange; do ln -s lvm "$tree/usr/sbin/$link"; done
 for link in ext2 ext3 ext4; do ln -s mke2fs "$tree/usr/sbin/mkfs.$link"; done
 ln -s mkfs.fat "$tree/usr/sbin/mkfs.vfat"
 ln -s e2fsck "$tree/usr/sbin/fsck.ext4"
@@ -76,16 +79,19 @@ libraries "$tree" "$tree/usr/sbin/ka-agent"
 busybox "$tree"
 
 early="virtio_pci virtio_net virtio_blk virtio_rng"
-late="virtio_scsi? virtio_console? sd_mod? ahci? nvme? ext4? xfs vfat nls_cp437? nls_iso8859-1? nls_ascii? nls_utf8? loop?"
+late="virtio_scsi? virtio_console? sd_mod? ahci? ata_piix? nvme? ext4? xfs vfat nls_cp437? nls_iso8859-1? nls_ascii? nls_utf8? loop?"
+# loaded when a layout or file system asks for them
+stacked="dm_mod dm_crypt md_mod raid0 raid1 btrfs xts? ecb? cbc? essiv? aes_generic? aesni_intel? algif_skcipher? sha256_generic?
+sha512_generic? blake2b_generic? xxhash_generic? crc32c_generic? crc32c_intel?"
 hardware=
 if [ "$kernel" = generic ]; then
     hardware="e1000 e1000e igb igc ixgbe ixgbevf i40e iavf ice bnx2 bnx2x bnxt_en tg3 mlx4_en mlx5_core r8169 8139cp? be2net
     enic? ena? sfc? qede? cxgb4? atlantic? vmxnet3 hv_netvsc? hv_storvsc? megaraid_sas mpt3sas hpsa smartpqi aacraid
-    mptsas? mptspi? ata_piix ata_generic? isci? mmc_block sdhci_pci sdhci_acpi? mvsas? pm80xx? vmw_pvscsi? sg?"
+    mptsas? mptspi? ata_generic? isci? mmc_block sdhci_pci sdhci_acpi? mvsas? pm80xx? vmw_pvscsi? sg?"
     late="$late mmc_block?"
 fi
 # shellcheck disable=SC2086
-modules "$tree" $early $late efivarfs? $hardware
+modules "$tree" $early $late $stacked efivarfs? $hardware
 echo "$late" | tr -d '?' | tr ' ' '\n' | grep . >"$tree/etc/modules"
 
 accounts "$tree"
@@ -111,7 +117,16 @@ GRUB
 grub-mkimage -O x86_64-efi -d "$DONOR/usr/lib/grub/x86_64-efi" -p /EFI/BOOT -c "$WORK/localdisk.cfg" -o "$WORK/localdisk.efi" \
     part_gpt part_msdos fat search search_fs_file chain normal test echo
 
+# kexec with its libraries, for jumping out of a running system that has none; the agent, for starting it in one
+mkdir -p "$WORK/jump/kexec" "$WORK/jump-tree/usr/lib64"
+program "$WORK/jump-tree" sbin/kexec
+loader "$WORK/jump-tree"
+find "$WORK/jump-tree" -type f -exec cp {} "$WORK/jump/kexec/" \;
+mv "$WORK/jump/kexec/ld-linux-x86-64.so.2" "$WORK/jump/kexec/ld.so"
+tar -c -f "$WORK/kexec.tar" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$WORK/jump" kexec
+
 mkdir -p "$out"
+cp "$agent" "$WORK/ka-agent"
 cp "$DONOR/boot/vmlinuz-$(kernel_version)" "$WORK/vmlinuz"
 initramfs "$tree" "$WORK/initramfs.zst" "$level"
 {
@@ -120,8 +135,9 @@ initramfs "$tree" "$WORK/initramfs.zst" "$level"
     echo "ka-agent - $(sha256sum <"$agent" | cut -d' ' -f1)"
 } >"$WORK/manifest.out"
 # the kernel's modules are in the initramfs: replace both or none, each by rename
-for file in vmlinuz initramfs.zst localdisk.efi; do cp "$WORK/$file" "$out/$file.new"; done
-for file in vmlinuz initramfs.zst localdisk.efi; do mv "$out/$file.new" "$out/$file"; done
+for file in vmlinuz initramfs.zst localdisk.efi kexec.tar ka-agent; do cp "$WORK/$file" "$out/$file.new"; done
+for file in vmlinuz initramfs.zst localdisk.efi kexec.tar ka-agent; do mv "$out/$file.new" "$out/$file"; done
 cp "$WORK/manifest.out" "$out/manifest"
-chmod 644 "$out/vmlinuz" "$out/initramfs.zst" "$out/localdisk.efi" "$out/manifest"
+chmod 644 "$out/vmlinuz" "$out/initramfs.zst" "$out/localdisk.efi" "$out/kexec.tar" "$out/manifest"
+chmod 755 "$out/ka-agent"
 ls -l "$out/vmlinuz" "$out/initramfs.zst"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds the images that demo and tests deploy, unless they are newer than what they are made of.
-# Usage: build-images.sh DIR minimal|tiny|debian12 …
+# Usage: build-images.sh DIR minimal|tiny|debian12|debian12-full …
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 dir=$1
@@ -32,6 +32,13 @@ for image in "$@"; do
             fresh "$dir/$image/$image.tar.zst" "$here/images" || {
                 echo "building the environment $image"
                 "$here/images/$image.sh" --out "$dir/$image"
+                touch "$dir/$image/$image.tar.zst"
+            }
+            ;;
+        debian12-full)
+            fresh "$dir/$image/$image.tar.zst" "$here/images" || {
+                echo "building the environment $image"
+                "$here/images/debian12.sh" --full --out "$dir/$image"
                 touch "$dir/$image/$image.tar.zst"
             }
             ;;

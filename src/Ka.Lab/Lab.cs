@@ -7,7 +7,7 @@ namespace Ka.Lab;
 /// <summary>What `ka-lab up` was asked for.</summary>
 /// <param name="Minimal">Directory with vmlinuz and initramfs.zst, or null for STATE/minimal.</param>
 /// <param name="Kad">The kad program, or null to look beside ka-lab and in PATH.</param>
-public sealed record UpRequest(int Count, string FirmwarePlan, int MemoryMiB, long DiskBytes, bool Serve, string? Minimal, string? Kad);
+public sealed record UpRequest(int Count, string FirmwarePlan, int MemoryMiB, IReadOnlyList<DiskWish> Disks, bool Serve, string? Minimal, string? Kad);
 
 /// <summary>
 /// A virtual cluster: a network, one BMC per node, disks, and maybe kad. Both directions may be run again after a crash
@@ -16,6 +16,7 @@ public sealed record UpRequest(int Count, string FirmwarePlan, int MemoryMiB, lo
 public sealed class Lab(LabPlaces places)
 {
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+    private const long UsualDisk = 3L << 30;
     private static readonly TimeSpan KadStart = TimeSpan.FromSeconds(30);
 
     /// <summary>What the lab was made with; refused when there is no such lab.</summary>
@@ -30,6 +31,8 @@ public sealed class Lab(LabPlaces places)
     public async Task<LabReport> Up(UpRequest request, CancellationToken cancel)
     {
         var machines = LabFacts.Plan(request.Count, request.FirmwarePlan);
+        if (request.Disks.FirstOrDefault(disk => disk.Node is { } node && machines.All(machine => machine.Name != node)) is { } stray)
+            throw new LabException($"--disk names '{stray.Node}'; the lab has node1 to node{machines.Count}.", 2);
         Programs.Need(["ip", "setsid", QemuCommandLine.Program, BmcFiles.Program,
             .. machines.Any(machine => machine.Firmware == Firmware.Uefi) ? [QemuCommandLine.UefiCode] : Array.Empty<string>()]);
         var kad = request.Serve ? FindKad(request.Kad) : null;
@@ -44,7 +47,7 @@ public sealed class Lab(LabPlaces places)
         Private(places.State);
         await File.WriteAllTextAsync(places.StatePointer, places.State, cancel);
         var accelerator = await Accelerator.Find(minimal, places.AcceleratorMemory, cancel);
-        var facts = new LabFacts(places.Name, machines, request.MemoryMiB, request.DiskBytes, accelerator, minimal);
+        var facts = new LabFacts(places.Name, machines, request.MemoryMiB, UsualDisk, accelerator, minimal, request.Disks);
         await File.WriteAllTextAsync(places.Facts, JsonSerializer.Serialize(facts, LabJson.Default.LabFacts), cancel);
         await Furnish(facts, cancel);
         await Switch.Build(places, machines, cancel);
@@ -136,7 +139,8 @@ public sealed class Lab(LabPlaces places)
         foreach (var machine in facts.Machines)
         {
             Directory.CreateDirectory($"{places.Node(machine)}/bmc/persistent");
-            Disks.Sparse(places.Disk(machine), facts.DiskBytes);
+            foreach (var (disk, i) in facts.DisksOf(machine).Select((disk, i) => (disk, i)))
+                Disks.Sparse(i == 0 ? places.Disk(machine) : places.FurtherDisk(machine, i), disk.Bytes);
             if (machine.Firmware == Firmware.Uefi && !File.Exists(places.UefiVariables(machine)))
                 File.Copy(QemuCommandLine.UefiVariables, places.UefiVariables(machine));
             await WritePrivate(places.BmcLan(machine), BmcFiles.Lan(places, machine, password), cancel);

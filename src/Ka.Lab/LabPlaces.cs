@@ -30,6 +30,9 @@ public sealed partial record LabPlaces(string Name, string State)
 
     public string Node(Machine machine) => $"{State}/{machine.Name}";
     public string Disk(Machine machine) => $"{Node(machine)}/disk.raw";
+
+    /// <summary>A node's further disks, counted from 1.</summary>
+    public string FurtherDisk(Machine machine, int number) => $"{Node(machine)}/disk{number + 1}.raw";
     public string SmallDisk(Machine machine) => $"{Node(machine)}/disk-small.raw";
     public string UefiVariables(Machine machine) => $"{Node(machine)}/uefi-vars.fd";
     public string SerialLog(Machine machine) => $"{Node(machine)}/serial.log";

@@ -22,10 +22,34 @@ public sealed record Machine(int Number, Firmware Firmware)
     public string Tap => $"tap{Number}";
 }
 
+/// <summary>How a disk is connected.</summary>
+public enum DiskKind
+{
+    Virtio,
+    Nvme,
+    Sata,
+    Scsi,
+}
+
+/// <summary>One disk that was asked for.</summary>
+/// <param name="Node">Name of the only node that gets it, or null for all.</param>
+public sealed record DiskWish(string? Node, DiskKind Kind, long Bytes);
+
 /// <summary>What a lab was made with; lives in STATE/lab.json.</summary>
 /// <param name="Accelerator">"kvm" or "tcg", found by trying.</param>
-public sealed record LabFacts(string Name, IReadOnlyList<Machine> Machines, int MemoryMiB, long DiskBytes, string Accelerator, string Minimal)
+/// <param name="Disks">Disks other than one of <paramref name="DiskBytes"/> on virtio for each node.</param>
+public sealed record LabFacts(
+    string Name, IReadOnlyList<Machine> Machines, int MemoryMiB, long DiskBytes, string Accelerator, string Minimal, IReadOnlyList<DiskWish>? Disks = null)
 {
+    /// <summary>The disks of a node, the one it boots from first: those asked for it alone, else those for all, else the usual one.</summary>
+    public IReadOnlyList<DiskWish> DisksOf(Machine machine)
+    {
+        var wishes = Disks ?? [];
+        var own = wishes.Where(wish => wish.Node == machine.Name).ToList();
+        var general = wishes.Where(wish => wish.Node is null).ToList();
+        return own.Count > 0 ? own : general.Count > 0 ? general : [new DiskWish(null, DiskKind.Virtio, DiskBytes)];
+    }
+
     public Machine Find(string node) =>
         Machines.FirstOrDefault(machine => machine.Name == node || $"{machine.Number}" == node)
         ?? throw new LabException($"The lab '{Name}' has no node '{node}'; it has node1 to node{Machines.Count}.", 2);
@@ -102,6 +126,35 @@ public static partial class Spelling
             return false;
         bytes = number << shift;
         return true;
+    }
+
+    public static string Of(DiskKind kind) => kind switch
+    {
+        DiskKind.Virtio => "virtio",
+        DiskKind.Nvme => "nvme",
+        DiskKind.Sata => "sata",
+        DiskKind.Scsi => "scsi",
+    };
+
+    /// <summary>A disk from <c>[NODE=][KIND:]SIZE</c>.</summary>
+    public static bool TryDisk(string text, out DiskWish wish)
+    {
+        wish = new DiskWish(null, DiskKind.Virtio, 0);
+        var equals = text.IndexOf('=', StringComparison.Ordinal);
+        var node = equals < 0 ? null : text[..equals];
+        var rest = text[(equals + 1)..];
+        var colon = rest.IndexOf(':', StringComparison.Ordinal);
+        var word = colon < 0 ? "virtio" : rest[..colon];
+        foreach (var kind in Enum.GetValues<DiskKind>())
+        {
+            if (Of(kind) == word && TrySize(rest[(colon + 1)..], out var bytes) && bytes >= 1 << 20 && node is not "")
+            {
+                wish = new DiskWish(node, kind, bytes);
+                return true;
+            }
+        }
+
+        return false;
     }
 
     [GeneratedRegex(@"\A([0-9]{1,18})(?:([KMGTkmgt])(?:iB)?)?\z")]

@@ -15,7 +15,6 @@ public static class QemuCommandLine
 
     public static IReadOnlyList<string> Build(LabPlaces places, LabFacts facts, Machine machine, StartConditions conditions)
     {
-        var disk = conditions.SmallDisk ? places.SmallDisk(machine) : places.Disk(machine);
         List<string> arguments =
         [
             "-name", $"{facts.Name}-{machine.Name}",
@@ -29,8 +28,7 @@ public static class QemuCommandLine
             "-qmp", $"unix:{places.QmpSocket(machine)},server=on,wait=off",
             "-netdev", $"tap,id=net0,ifname={machine.Tap},script=no,downscript=no",
             "-device", $"virtio-net-pci,id=nic0,netdev=net0,mac={machine.Mac},bootindex={(conditions.DiskFirst ? 2 : 1)}",
-            "-drive", $"file={disk},format=raw,if=none,id=disk0,cache=unsafe,discard=unmap" + Throttle(conditions),
-            "-device", $"virtio-blk-pci,drive=disk0,serial={machine.Name},bootindex={(conditions.DiskFirst ? 1 : 2)}",
+            .. Disks(places, facts, machine, conditions),
             // without a source of randomness sshd waits for entropy
             "-object", "rng-builtin,id=rng0", "-device", "virtio-rng-pci,rng=rng0",
             "-pidfile", places.QemuPid(machine),
@@ -41,6 +39,36 @@ public static class QemuCommandLine
         if (machine.Firmware == Firmware.Uefi)
             arguments.AddRange(Uefi(places, machine));
         return arguments;
+    }
+
+    /// <summary>The disks, each with a serial number of its own (node1, node1-2, …); the first one boots.</summary>
+    private static IEnumerable<string> Disks(LabPlaces places, LabFacts facts, Machine machine, StartConditions conditions)
+    {
+        var disks = facts.DisksOf(machine);
+        if (disks.Any(disk => disk.Kind == DiskKind.Scsi))
+        {
+            yield return "-device";
+            yield return "virtio-scsi-pci,id=scsi0";
+        }
+
+        for (var i = 0; i < disks.Count; i++)
+        {
+            var file = i > 0 ? places.FurtherDisk(machine, i) : conditions.SmallDisk ? places.SmallDisk(machine) : places.Disk(machine);
+            var serial = i == 0 ? machine.Name : $"{machine.Name}-{i + 1}";
+            var boots = i == 0 ? $",bootindex={(conditions.DiskFirst ? 1 : 2)}" : "";
+            var device = disks[i].Kind switch
+            {
+                DiskKind.Virtio => "virtio-blk-pci",
+                DiskKind.Nvme => "nvme",
+                // the machine's own PIIX controller, two disks on each of its two ports: cloud kernels have no AHCI
+                DiskKind.Sata => $"ide-hd,bus=ide.{i / 2},unit={i % 2}",
+                DiskKind.Scsi => $"scsi-hd,bus=scsi0.0,lun={i}",
+            };
+            yield return "-drive";
+            yield return $"file={file},format=raw,if=none,id=disk{i},cache=unsafe,discard=unmap" + (i == 0 ? Throttle(conditions) : "");
+            yield return "-device";
+            yield return $"{device},drive=disk{i},serial={serial}{boots}";
+        }
     }
 
     private static string Throttle(StartConditions conditions) =>

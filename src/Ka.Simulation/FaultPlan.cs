@@ -18,6 +18,8 @@ public static class FaultPlan
         ["flips bits on its disk"] = Misbehaviour.FlipsBits,
         ["hangs in kexec"] = Misbehaviour.HangsInKexec,
         ["never boots"] = Misbehaviour.NeverBoots,
+        ["refuses ssh"] = Misbehaviour.RefusesSsh,
+        ["fails operations once"] = Misbehaviour.FailsOperationOnce,
         ["is slow"] = Misbehaviour.Slow,
     }.ToImmutableSortedDictionary(StringComparer.Ordinal);
 

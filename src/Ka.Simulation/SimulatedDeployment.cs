@@ -40,14 +40,15 @@ public static class SimulatedDeployment
         IReadOnlyList<(int Node, Misbehaviour What)> faults,
         Cluster? cluster = null,
         int? stopAfter = null,
-        string? cancelBy = null)
+        string? cancelBy = null,
+        DeployOptions? options = null)
     {
-        var plan = PlanFor(roster, cluster ?? SampleCluster(roster.Names));
+        var plan = PlanFor(roster, cluster ?? SampleCluster(roster.Names), options: options);
         var ((journal, after, ends, world), elapsed) = VirtualStrand.Run(async clock =>
         {
             var memory = new MemoryJournal();
             var simulated = new SimulatedWorld(clock, seed, roster.Count, hardware, faults);
-            var windows = new Windows(new Window(cluster?.RebootWindow ?? 500), new Window(Planner.ProbeWindow), new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow));
+            var windows = new Windows(new Window(cluster?.RebootWindow ?? 500), new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow), new Window(Planner.SystemWindow));
             var (state, why) = await DriveAsync(simulated, windows, memory, plan, roster.All, stopAfter, cancelBy);
             return (memory.Entries.ToImmutable(), state, why, simulated);
         });
@@ -96,9 +97,12 @@ public static class SimulatedDeployment
         }
     }
 
-    public static Plan PlanFor(Roster roster, Cluster cluster)
+    public static Plan PlanFor(Roster roster, Cluster cluster, OsEnvironment? environment = null, DeployOptions? options = null)
     {
-        var outcome = Planner.Plan(new DeployRequest(SampleEnvironment, cluster, cluster.Nodes, WithKeys: true, DiskBytes: null));
+        var outcome = Planner.Plan(new DeployRequest(environment ?? SampleEnvironment, cluster, cluster.Nodes, WithKeys: true, DiskBytes: null)
+        {
+            Options = options ?? DeployOptions.Default,
+        });
         return outcome.Plan ?? throw new InvalidOperationException(string.Join("; ", outcome.Faults));
     }
 

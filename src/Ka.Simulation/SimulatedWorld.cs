@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Ka.Core.Clusters;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
 using Ka.Engine;
@@ -36,6 +37,12 @@ public enum Misbehaviour
     /// <summary>The deployed system never answers, whatever boots it.</summary>
     NeverBoots,
 
+    /// <summary>Its running system lets nobody in by ssh.</summary>
+    RefusesSsh,
+
+    /// <summary>Custom operations fail on it, the first time.</summary>
+    FailsOperationOnce,
+
     /// <summary>Everything takes it five times as long.</summary>
     Slow,
 }
@@ -52,7 +59,7 @@ public sealed record SimulatedHardware(TimeSpan Reset, TimeSpan Boot, TimeSpan S
 /// A cluster that does not exist, behind the same ports as the real one. Luck is a pure function of seed, node, step and try,
 /// never of the order in which things happen, so one seed gives one run.
 /// </summary>
-public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadcast
+public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadcast, ISystems
 {
     readonly TimeProvider _clock;
     readonly ulong _seed;
@@ -77,7 +84,7 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
         _machines = [.. Enumerable.Range(0, nodes).Select(_ => new Machine())];
     }
 
-    public World World => new(_clock, this, this, this, this, this);
+    public World World => new(_clock, this, this, this, this, this, this);
 
     /// <summary>Whether the node runs its deployed system: what the machine is, not what the engine believes.</summary>
     public bool RunsDeployed(int node) => _machines[node] is { Deployed: true, RunsMinimal: false, Hangs: false } && !Has(node, Misbehaviour.NeverBoots);
@@ -177,6 +184,33 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
             machine.Hangs = task == AgentTask.Kexec && Has(node, Misbehaviour.HangsInKexec);
         }
         return Unlucky(node) ? Fault.Of(FaultCodes.ScriptFailed, "exit status 1") : null;
+    }
+
+    public IAsyncEnumerable<NodeResult> OperateAsync(NodeBits nodes, CustomOperation operation, int again, AttemptId attempt, Pace pace, CancellationToken cancel) =>
+        FanOut.Over(nodes, pace, (node, token) => OperateAsync(node, operation, again, token), n => Late(n, operation.Name), cancel);
+
+    async Task<Fault?> OperateAsync(int node, CustomOperation operation, int again, CancellationToken cancel)
+    {
+        if (!_machines[node].RunsMinimal)
+            return Fault.Of(FaultCodes.AgentLost, "the agent is not connected");
+        await Task.Delay(Around(node, _hardware.Step), _clock, cancel);
+        Operated.Add((node, operation.Name));
+        return Has(node, Misbehaviour.FailsOperationOnce) && again == 0 ? Fault.Of(FaultCodes.ScriptFailed, "exit status 1") : null;
+    }
+
+    /// <summary>Custom operations in the order in which they ran, each on one node.</summary>
+    public List<(int Node, string Name)> Operated { get; } = [];
+
+    IAsyncEnumerable<NodeResult> ISystems.DoAsync(NodeBits nodes, SystemTask task, AttemptId attempt, Pace pace, CancellationToken cancel) =>
+        FanOut.Over(nodes, pace, LeaveSystemAsync, n => Fault.Of(FaultCodes.SystemUnreachable, "no answer on the ssh port"), cancel);
+
+    async Task<Fault?> LeaveSystemAsync(int node, CancellationToken cancel)
+    {
+        await Task.Delay(Around(node, _hardware.Step), _clock, cancel);
+        if (Has(node, Misbehaviour.RefusesSsh))
+            return Fault.Of(FaultCodes.SystemUnreachable, "permission denied");
+        Boot(node);
+        return null;
     }
 
     public IAsyncEnumerable<NodeResult> SendAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel) =>

@@ -53,6 +53,15 @@ public sealed class NodeTable(Database database)
     public string? Fact(string workflow, string node, string key) => database.Read(c =>
         c.QuerySingleOrDefault<string>("select value from facts where workflow = @workflow and node = @node and key = @key", new { workflow, node, key }));
 
+    /// <summary>What this fact was in earlier workflows, the newest first, at most five and each once.</summary>
+    public ImmutableArray<string> RecentFacts(string node, string key, string exceptWorkflow) => database.Read(c =>
+        c.Query<string>(
+            """
+            select f.value from facts f join workflows w on w.id = f.workflow
+            where f.node = @node and f.key = @key and f.value <> '' and f.workflow <> @exceptWorkflow order by w.created_at desc limit 5
+            """,
+            new { node, key, exceptWorkflow }).Distinct().ToImmutableArray());
+
     /// <summary>All facts of one kind over all workflows that still run.</summary>
     public ImmutableArray<(string Workflow, string Node, string Value)> FactsOfRunning(string key) => database.Read(c =>
         c.Query<(string, string, string)>(

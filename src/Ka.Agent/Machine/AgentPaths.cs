@@ -7,8 +7,12 @@ sealed record AgentPaths(
     string Dev = "/dev",
     string Run = "/run/ka",
     string Target = "/mnt/dest",
-    string Home = "/root")
+    string Home = "/root",
+    string OsRelease = "/etc/os-release")
 {
+    /// <summary>Whether the agent runs in Ka's own minimal environment and not in a system that somebody uses (os-release(5)).</summary>
+    public bool InMinimalEnvironment => File.Exists(OsRelease) && File.ReadLines(OsRelease).Contains("ID=ka-minimal");
+
     /// <summary>Where scripts and their archives are unpacked.</summary>
     public string Scripts => Path.Combine(Run, "scripts");
 }

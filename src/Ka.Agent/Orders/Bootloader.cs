@@ -32,6 +32,10 @@ static class Bootloader
             return Fault.Of(FaultCodes.DiskMismatch, "The deploy partition does not hold the file system that was made on it.", disk.Deploy.Device);
         }
         LinkByUuid(uuid, disk.Deploy.Device);
+        if (await DeployedStack.RenewInitramfs(disk.Layout, target, (_, command, token) => RunInImage(context.Paths, command, token), report, cancel) is { } notRenewed)
+        {
+            return notRenewed;
+        }
         return await Install(order.Boot, boot, uuid, disk, context, cancel);
     }
 
@@ -46,16 +50,16 @@ static class Bootloader
         var esp = disk.Partitions.FirstOrDefault(p => p.Spec.Type == PartitionType.EfiSystem)?.MountPoint ?? "/boot/efi";
         ToolOutcome? installed = null;
         var whose = "image";
-        if (OfImage(target, "grub-install", "grub2-install") is { } own)
+        if (InImage(target, "grub-install", "grub2-install") is { } own)
         {
-            installed = await InImage(context.Paths, [own, .. InstallArguments(context.IsUefi, disk.Device, esp)], cancel);
+            installed = await OnEach(disk, context.IsUefi, device => RunInImage(context.Paths, [own, .. InstallArguments(context.IsUefi, device, esp)], cancel));
         }
         if (installed is not { Ok: true } && Tool.Find("grub-install", "grub2-install") is { } minimal)
         {
             // The image has no GRUB for this firmware: the minimal environment's is put on the disk.
             whose = "minimal";
-            ImmutableArray<string> arguments = [.. InstallArguments(context.IsUefi, disk.Device, target + esp), $"--boot-directory={target}/boot"];
-            var second = await Tool.Run(minimal, arguments, cancel);
+            var second = await OnEach(disk, context.IsUefi, device => Tool.Run(
+                minimal, [.. InstallArguments(context.IsUefi, device, target + esp), $"--boot-directory={target}/boot"], cancel));
             installed = installed is null || second.Ok ? second : installed;
         }
         if (installed is null)
@@ -74,11 +78,23 @@ static class Bootloader
         return OrderOutcome.Found(("grub", whose), ("config", config)) with { Tool = installed };
     }
 
+    /// <summary>The first disk, and for BIOS each other one with a place for GRUB: a mirror boots from whichever is left.</summary>
+    static async Task<ToolOutcome> OnEach(TargetDisk disk, bool uefi, Func<string, Task<ToolOutcome>> install)
+    {
+        var outcome = await install(disk.Device);
+        var others = disk.Partitions.Where(p => p.Disk > 0 && p.Spec.Type == PartitionType.BiosBoot).Select(p => disk.Disks[p.Disk].Device).Distinct();
+        foreach (var device in uefi ? [] : others)
+        {
+            outcome = outcome.Ok ? await install(device) : outcome;
+        }
+        return outcome;
+    }
+
     /// <summary>Lets the image make its own grub.cfg. False when it cannot, or when its first entry is another kernel than the description's.</summary>
     static async Task<bool> MadeByImage(BootTarget order, BootFiles boot, AgentPaths paths, CancellationToken cancel)
     {
         var target = paths.Target;
-        if (OfImage(target, "grub-mkconfig", "grub2-mkconfig") is not { } program || GrubConfiguration.Defaults(order.Params) is not { } defaults)
+        if (InImage(target, "grub-mkconfig", "grub2-mkconfig") is not { } program || GrubConfiguration.Defaults(order.Params) is not { } defaults)
         {
             return false;
         }
@@ -91,7 +107,7 @@ static class Bootloader
         {
             return false;
         }
-        var made = await InImage(paths, [program, "-o", path], cancel);
+        var made = await RunInImage(paths, [program, "-o", path], cancel);
         var first = made.Ok ? GrubConfiguration.FirstKernel(TargetPath.Read(target, path) ?? "") : null;
         return first is not null && Path.GetFileName(first) == Path.GetFileName(boot.Kernel);
     }
@@ -105,7 +121,7 @@ static class Bootloader
         var prefix = holder?.MountPoint ?? "";
         var uuid = holder is null ? rootUuid : SuperBlock.UuidOf(holder.FileSystem, holder.Device) ?? rootUuid;
         var initrd = boot.Initrd is { } i && i.StartsWith(prefix, StringComparison.Ordinal) ? i[prefix.Length..] : boot.Initrd;
-        var entry = new GrubEntry("Deployed by Ka", uuid, boot.Kernel[prefix.Length..], initrd, order.Params.Insert(0, $"root=UUID={rootUuid}"));
+        var entry = new GrubEntry("Deployed by Ka", uuid, boot.Kernel[prefix.Length..], initrd, order.Params.Insert(0, disk.RootParameter(rootUuid)));
         var text = GrubConfiguration.Render(entry);
         TargetPath.Write(target, "/boot/grub/grub.cfg", text, Public);
         if (TargetPath.Exists(target, "/boot/grub2"))
@@ -115,7 +131,7 @@ static class Bootloader
     }
 
     /// <summary>Runs a program of the image: it may do what it likes to the target and the disks, but does not see the agent or the network.</summary>
-    static async Task<ToolOutcome> InImage(AgentPaths paths, ImmutableArray<string> command, CancellationToken cancel)
+    static async Task<ToolOutcome> RunInImage(AgentPaths paths, ImmutableArray<string> command, CancellationToken cancel)
     {
         var places = new string[4];
         foreach (var (i, name) in ((string[])["/dev", "/proc", "/sys", "/run"]).Index())
@@ -130,7 +146,7 @@ static class Bootloader
         return await Tool.Run(Enclosure.InImage(paths, paths.Target, (places[0], places[1], places[2], places[3]), command), null, ownGroup: false, cancel);
     }
 
-    static string? OfImage(string target, params ReadOnlySpan<string> programs)
+    internal static string? InImage(string target, params ReadOnlySpan<string> programs)
     {
         foreach (var program in programs)
         {

@@ -19,11 +19,19 @@ static class Formatting
         }
         context.Disk = disk;
         context.DeployFileSystem = disk.Deploy.FileSystem;
-        if (await Mounts.Release(context.Paths, disk.Device, cancel) is { } busy)
+        // With only the deploy partition to make, a system that runs from another one keeps what it has mounted.
+        if (order.OnlyDeploy && await Mounts.Release(context.Paths, disk.Deploy.Device, cancel) is { } held)
         {
-            return busy;
+            return held;
         }
-        var chosen = disk.Partitions.Where(p => p.FileSystem != FileSystemKind.None && (p.Spec.Deploy || !order.OnlyDeploy));
+        foreach (var each in order.OnlyDeploy ? [] : disk.Disks)
+        {
+            if (await BlockStack.Unmount(context.Paths, each.Name, cancel) is { } busy)
+            {
+                return busy;
+            }
+        }
+        var chosen = disk.Partitions.Where(p => p.FileSystem != FileSystemKind.None && !p.Spec.Keep && (p.Spec.Deploy || !order.OnlyDeploy));
         var faults = await Task.WhenAll(chosen.Select(p => Format(p, context.Paths, disk, cancel)));
         return faults.FirstOrDefault(f => f is not null) is { } failed ? failed : OrderOutcome.Done;
     }
@@ -34,7 +42,7 @@ static class Formatting
         {
             return Fault.Of(FaultCodes.DiskFormatFailed, "A partition of the layout is not on the disk.", partition.Device);
         }
-        var sectors = DiskScan.Text(Path.Combine(paths.Sys, "block", disk.Facts.Name, Path.GetFileName(partition.Device)), "size");
+        var sectors = DiskScan.Text(Path.Combine(paths.Sys, "block", disk.Disks[partition.Disk].Name, Path.GetFileName(partition.Device)), "size");
         var bytes = long.TryParse(sectors, out var count) ? count * 512 : 0;
         var (program, arguments) = Command(partition, bytes);
         var made = await Tool.Run(program, arguments, cancel);
@@ -52,6 +60,7 @@ static class Formatting
         {
             FileSystemKind.Ext4 => ("mkfs.ext4", ["-F", "-q", "-L", label, .. own, device]),
             FileSystemKind.Xfs => ("mkfs.xfs", ["-f", "-q", "-L", label, .. own, device]),
+            FileSystemKind.Btrfs => ("mkfs.btrfs", ["-f", "-q", "-L", label, .. own, device]),
             FileSystemKind.Vfat => ("mkfs.vfat", [.. bytes >= 34 * DiskLayoutRules.MiB ? ["-F", "32"] : ImmutableArray<string>.Empty, "-n", label.ToUpperInvariant(), .. own, device]),
             FileSystemKind.Swap => ("mkswap", ["-L", label, .. own, device]),
             FileSystemKind.None => throw new ArgumentException("There is nothing to make.", nameof(partition)),

@@ -21,12 +21,13 @@ static class Fstab
             {
                 FileSystemKind.Ext4 => ("ext4", "defaults,errors=remount-ro"),
                 FileSystemKind.Xfs => ("xfs", "defaults"),
+                FileSystemKind.Btrfs => ("btrfs", "defaults"),
                 FileSystemKind.Vfat => ("vfat", "umask=0077"),
                 FileSystemKind.Swap => ("swap", "sw"),
                 FileSystemKind.None => ("auto", "defaults"),
             };
-            // xfs is checked by its mount; the root first, others after it.
-            var pass = entry.FileSystem is FileSystemKind.Swap or FileSystemKind.Xfs ? 0 : entry.MountPoint == "/" ? 1 : 2;
+            // xfs and btrfs are checked by their mount; the root first, others after it.
+            var pass = entry.FileSystem is FileSystemKind.Swap or FileSystemKind.Xfs or FileSystemKind.Btrfs ? 0 : entry.MountPoint == "/" ? 1 : 2;
             text.Append($"UUID={entry.Uuid} {entry.MountPoint ?? "none"} {type} {options} 0 {pass}\n");
         }
         return text.ToString();

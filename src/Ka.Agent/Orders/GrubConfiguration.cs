@@ -21,7 +21,7 @@ static class GrubConfiguration
         {
             text.Append($"serial --unit={serial.Unit} --speed={serial.Speed}\nterminal_input serial console\nterminal_output serial console\n");
         }
-        text.Append("insmod part_gpt\ninsmod part_msdos\ninsmod ext2\ninsmod xfs\ninsmod gzio\n");
+        text.Append("insmod part_gpt\ninsmod part_msdos\ninsmod lvm\ninsmod mdraid1x\ninsmod ext2\ninsmod xfs\ninsmod btrfs\ninsmod gzio\n");
         text.Append($"menuentry {Quote(entry.Title)} {{\n");
         text.Append($"  search --no-floppy --fs-uuid --set=root {Quote(entry.FileSystemUuid)}\n");
         text.Append($"  linux {Quote(entry.Kernel)}");

@@ -39,16 +39,21 @@ static class Identity
     {
         var target = context.Paths.Target;
         var (fstab, unknown) = Entries(disk, context.IsUefi);
-        if (unknown is not null)
+        if ((unknown ?? DeployedStack.Lacking(disk.Layout, target)) is { } refused)
         {
-            return unknown;
+            return refused;
+        }
+        var (stackFiles, unread) = await DeployedStack.Write(disk, target, cancel);
+        if (unread is not null)
+        {
+            return unread;
         }
         var (keyPair, fault) = await HostKey(Fstab.ShortName(hostName), context.Paths, cancel);
         if (fault is not null)
         {
             return fault;
         }
-        var files = new SortedSet<string>(StringComparer.Ordinal)
+        var files = new SortedSet<string>(stackFiles, StringComparer.Ordinal)
         {
             TargetPath.Write(target, "/etc/hostname", Fstab.ShortName(hostName) + "\n", Public),
             TargetPath.Write(target, "/etc/hosts", Fstab.Hosts(TargetPath.Read(target, "/etc/hosts"), hostName), Public),

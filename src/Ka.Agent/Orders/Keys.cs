@@ -4,7 +4,7 @@ using Ka.Protocol.Agents;
 
 namespace Ka.Agent.Orders;
 
-/// <summary>Carries out <see cref="InstallKeys"/>: root's authorized_keys of the minimal environment and, when it is mounted, of the target.</summary>
+/// <summary>Carries out <see cref="InstallKeys"/>: root's authorized_keys of the minimal environment (only these keys) and, when it is mounted, of the target (beside its own).</summary>
 static class Keys
 {
     const UnixFileMode FileMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
@@ -15,10 +15,14 @@ static class Keys
     {
         try
         {
-            Add(context.Paths.Home, "/.ssh/authorized_keys", order);
+            // In memory nobody but the present operation's people gets in; a system that somebody uses keeps its own keys.
+            if (context.Paths.InMinimalEnvironment)
+            {
+                Write(context.Paths.Home, "/.ssh/authorized_keys", Fstab.WithLines(null, order.AuthorizedKeys));
+            }
             var target = context.Paths.Target;
             var mounted = Mounts.Read(context.Paths).Any(m => m.Directory == target);
-            return mounted ? OrderOutcome.Found(("files", Add(target, InTarget, order))) : OrderOutcome.Done;
+            return mounted ? OrderOutcome.Found(("files", Write(target, InTarget, Fstab.WithLines(TargetPath.Read(target, InTarget), order.AuthorizedKeys)))) : OrderOutcome.Done;
         }
         catch (IOException e)
         {
@@ -26,12 +30,11 @@ static class Keys
         }
     }
 
-    static string Add(string root, string path, InstallKeys order)
+    static string Write(string root, string path, string text)
     {
         var directory = TargetPath.Resolve(root, Path.GetDirectoryName(path)!) ?? throw new IOException($"{path}: too many symbolic links");
         Directory.CreateDirectory(directory);
         File.SetUnixFileMode(directory, DirectoryMode);
-        var text = Fstab.WithLines(TargetPath.Read(root, path), order.AuthorizedKeys);
         return TargetPath.Write(root, path, text, FileMode, force: true);
     }
 }

@@ -35,17 +35,37 @@ static class Leaving
         {
             return Fault.Of(FaultCodes.DiskMismatch, "The deploy partition does not hold the file system that was made on it.", disk.Deploy.Device);
         }
-        ImmutableArray<string> load = ["-l", boot.KernelFile, $"--command-line={CommandLine(order.Boot, uuid)}"];
-        load = boot.InitrdFile is { } initrd ? load.Add($"--initrd={initrd}") : load;
-        var loaded = await Tool.Run("kexec", ["-s", .. load], cancel);
-        loaded = loaded.Ok ? loaded : await Tool.Run("kexec", load, cancel);
+        var loaded = await Load(boot, CommandLine(order.Boot, disk.RootParameter(uuid)), disk, order.Key, context.Paths, cancel);
         if (loaded.Or(FaultCodes.KexecFailed, "The kernel could not be loaded for kexec.") is { } notLoaded)
         {
             return notLoaded;
         }
+        // Arrays need no stopping: md makes them clean when the kernel leaves (its reboot notifier).
         return await Flush(context.Paths, unmount: true, cancel) is { } notFlushed
             ? notFlushed
             : new OrderOutcome(null, Afterwards: () => Leave(context, kexec: true));
+    }
+
+    static async Task<ToolOutcome> Load(BootFiles boot, string line, TargetDisk disk, DiskKey? key, AgentPaths paths, CancellationToken cancel)
+    {
+        var initrd = boot.InitrdFile;
+        var opened = Path.Combine(paths.Run, "initrd-with-key");
+        try
+        {
+            if (initrd is not null && key is not null && disk.Layout.HasEncryptedRoot())
+            {
+                BootKey.Append(initrd, opened, DeployedStack.Encrypted(disk), key);
+                initrd = opened;
+            }
+            ImmutableArray<string> load = ["-l", boot.KernelFile, $"--command-line={line}"];
+            load = initrd is null ? load : load.Add($"--initrd={initrd}");
+            var loaded = await Tool.Run("kexec", ["-s", .. load], cancel);
+            return loaded.Ok ? loaded : await Tool.Run("kexec", load, cancel);
+        }
+        finally
+        {
+            File.Delete(opened);
+        }
     }
 
     public static async Task<OrderOutcome> Reboot(OrderContext context, Report report, CancellationToken cancel)
@@ -57,7 +77,8 @@ static class Leaving
     }
 
     /// <summary>The kernel line of the deployed system.</summary>
-    public static string CommandLine(BootTarget boot, string rootUuid) => string.Join(' ', boot.Params.Prepend($"root=UUID={rootUuid}"));
+    /// <param name="root">The whole parameter, <c>root=…</c>.</param>
+    public static string CommandLine(BootTarget boot, string root) => string.Join(' ', boot.Params.Prepend(root));
 
     static async Task Leave(OrderContext context, bool kexec)
     {

@@ -22,7 +22,8 @@ static class Mounting
         {
             return busy;
         }
-        foreach (var partition in disk.Mounted(context.IsUefi))
+        // A kept partition is not mounted: nothing of the image may get onto it.
+        foreach (var partition in disk.Mounted(context.IsUefi).Where(p => !p.Spec.Keep))
         {
             if (Mount(partition, target) is { } failed)
             {
@@ -44,6 +45,7 @@ static class Mounting
         {
             FileSystemKind.Ext4 => "ext4",
             FileSystemKind.Xfs => "xfs",
+            FileSystemKind.Btrfs => "btrfs",
             FileSystemKind.Vfat => "vfat",
             FileSystemKind.None or FileSystemKind.Swap => throw new ArgumentException("It is not mounted.", nameof(partition)),
         };

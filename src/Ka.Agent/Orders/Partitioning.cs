@@ -25,36 +25,26 @@ static class Partitioning
             return fault!;
         }
         context.Disk = disk;
-        if (TooSmall(order, disk.Facts) is { } small)
+        if (order.Script is { } script)
         {
-            return small;
+            var run = await BlockStack.Release(context.Paths, disk.Disks.Select(d => d.Name), cancel)
+                ?? (await Scripting.Run(script, context, report, cancel)).Fault
+                ?? await AwaitNodes(context.Paths, disk, null, cancel);
+            return run is null ? Found(disk) : run;
         }
-        var done = await Mounts.Release(context.Paths, disk.Device, cancel)
-            ?? (order.Script is { } script
-                ? (await Scripting.Run(script, context, report, cancel)).Fault ?? await AwaitNodes(context.Paths, disk, null, cancel)
-                : await WriteTable(context.Paths, disk, cancel));
+        var (tables, refused) = await TablePlan.Of(order, disk, cancel);
+        if (refused is not null)
+        {
+            return refused;
+        }
+        // From here on the disks change.
+        var done = await BlockStack.Release(context.Paths, disk.Disks.Select(d => d.Name), cancel);
+        foreach (var table in tables)
+        {
+            done ??= await WriteTable(context.Paths, disk, table, cancel);
+        }
+        done ??= await Stacking.Build(disk, order.Key, cancel);
         return done is null ? Found(disk) : done;
-    }
-
-    /// <summary>Why the image cannot fit, seen before a byte of the disk changes.</summary>
-    internal static Fault? TooSmall(PartitionDisk order, DiskFacts disk)
-    {
-        if (order.Script is not null || order.NeedBytes == 0)
-        {
-            return null;
-        }
-        if (!SfdiskScript.TryPlace(order.Layout, disk.Bytes, out var places, out var faults))
-        {
-            return faults[0];
-        }
-        var at = 0;
-        while (!order.Layout.Partitions[at].Deploy)
-        {
-            at++;
-        }
-        return places[at].Bytes >= order.NeedBytes
-            ? null
-            : Fault.Of(FaultCodes.ArchiveTooLarge, $"The image unpacks to {order.NeedBytes} bytes, the partition '{order.Layout.Partitions[at].Name}' of {disk.Device} would have {places[at].Bytes}; nothing was erased.", disk.ToString());
     }
 
     static OrderOutcome Found(TargetDisk disk)
@@ -69,30 +59,36 @@ static class Partitioning
         return new OrderOutcome(null, values.ToImmutable());
     }
 
-    static async Task<Fault?> WriteTable(AgentPaths paths, TargetDisk disk, CancellationToken cancel)
+    /// <summary>
+    /// Writes one table. Where partitions are kept, it is written over the old one in one go and nothing is wiped but what is new;
+    /// else all signatures go first.
+    /// </summary>
+    static async Task<Fault?> WriteTable(AgentPaths paths, TargetDisk disk, TablePlan plan, CancellationToken cancel)
     {
-        if (!SfdiskScript.TryPlace(disk.Layout, disk.Facts.Bytes, out var places, out var faults)
-            || !SfdiskScript.TryRender(disk.Layout, disk.Facts.Bytes, out var script, out faults))
-        {
-            return faults[0];
-        }
-        var wiped = await Tool.Run("wipefs", ["--all", "--force", "--quiet", .. OldPartitions(paths, disk), disk.Device], cancel);
-        if (wiped.Or(FaultCodes.DiskPartitionFailed, "Old signatures could not be wiped.") is { } notWiped)
+        var keeps = plan.Places.Any(p => p.Kept is not null);
+        var old = OldPartitions(paths, plan.Facts).Where(d => plan.Places.All(p => p.Kept is null || PartitionPath.Of(plan.Facts.Device, p.Number) != d));
+        var wiped = await Tool.Run("wipefs", ["--all", "--force", "--quiet", .. old, .. keeps ? ImmutableArray<string>.Empty : [plan.Facts.Device]], cancel);
+        if (wiped.ExitCode != 0 && wiped.Or(FaultCodes.DiskPartitionFailed, "Old signatures could not be wiped.") is { } notWiped)
         {
             return notWiped;
         }
-        var written = await Sfdisk(disk.Device, script, cancel);
-        return written.Or(FaultCodes.DiskPartitionFailed, "The partition table could not be written.")
-            ?? await AwaitNodes(paths, disk, places, cancel);
+        var written = await Sfdisk(plan.Facts.Device, SfdiskScript.Render(plan.Table, plan.Places, keeps ? plan.Existing : null), keeps ? "never" : "always", cancel);
+        if ((written.Or(FaultCodes.DiskPartitionFailed, "The partition table could not be written.") ?? await AwaitNodes(paths, disk, plan, cancel)) is { } failed)
+        {
+            return failed;
+        }
+        var fresh = plan.Places.Where(p => p.Kept is null).Select(p => PartitionPath.Of(plan.Facts.Device, p.Number)).ToArray();
+        var cleaned = keeps && fresh.Length > 0 ? await Tool.Run("wipefs", ["--all", "--force", "--quiet", .. fresh], cancel) : null;
+        return cleaned?.Or(FaultCodes.DiskPartitionFailed, "Old signatures in the new partitions could not be wiped.");
     }
 
     /// <summary>Something that looks at a disk just released (udev, a scan for signatures) holds it for a moment: sfdisk is tried again.</summary>
-    static async Task<ToolOutcome> Sfdisk(string device, string script, CancellationToken cancel)
+    static async Task<ToolOutcome> Sfdisk(string device, string script, string wipe, CancellationToken cancel)
     {
         var begun = Environment.TickCount64;
         while (true)
         {
-            var start = Tool.Start("sfdisk", ["--quiet", "--wipe", "always", "--wipe-partitions", "always", device]);
+            var start = Tool.Start("sfdisk", ["--quiet", "--wipe", wipe, "--wipe-partitions", wipe, device]);
             var written = await Tool.Run(start, script, ownGroup: false, cancel);
             var busy = !written.Ok && written.Errors.Contains("in use", StringComparison.Ordinal);
             if (!busy || Environment.TickCount64 - begun > BusyPatience.TotalMilliseconds)
@@ -104,10 +100,10 @@ static class Partitioning
     }
 
     /// <summary>Partitions that the kernel still knows: their old file systems must not shine through into new ones.</summary>
-    static IEnumerable<string> OldPartitions(AgentPaths paths, TargetDisk disk)
+    static IEnumerable<string> OldPartitions(AgentPaths paths, DiskFacts disk)
     {
-        var directory = Path.Combine(paths.Sys, "block", disk.Facts.Name);
-        return Directory.EnumerateDirectories(directory, disk.Facts.Name + "*")
+        var directory = Path.Combine(paths.Sys, "block", disk.Name);
+        return Directory.EnumerateDirectories(directory, disk.Name + "*")
             .Where(d => File.Exists(Path.Combine(d, "partition")))
             .Select(d => "/dev/" + Path.GetFileName(d))
             .Where(File.Exists)
@@ -115,13 +111,14 @@ static class Partitioning
     }
 
     /// <summary>Waits until the kernel shows the partitions at their places and the devices exist.</summary>
-    static async Task<Fault?> AwaitNodes(AgentPaths paths, TargetDisk disk, ImmutableArray<PartitionPlace>? places, CancellationToken cancel)
+    static async Task<Fault?> AwaitNodes(AgentPaths paths, TargetDisk disk, TablePlan? plan, CancellationToken cancel)
     {
         var begun = Environment.TickCount64;
         var told = false;
         while (true)
         {
-            var missing = disk.Partitions.Where(p => !IsThere(paths, disk, p, places?[p.Number - 1])).Select(p => p.Device).ToList();
+            var awaited = disk.Partitions.Where(p => p.Number > 0 && (plan is null || disk.Disks[p.Disk] == plan.Facts));
+            var missing = awaited.Where(p => !IsThere(paths, disk.Disks[p.Disk], p, plan?.Places[p.Number - 1])).Select(p => p.RawDevice).ToList();
             if (missing.Count == 0)
             {
                 return null;
@@ -130,7 +127,7 @@ static class Partitioning
             if (!told && waited > KernelPatience.TotalMilliseconds)
             {
                 told = true;
-                await Tool.Run("partx", ["--update", disk.Device], cancel);
+                await Tool.Run("partx", ["--update", (plan?.Facts ?? disk.Facts).Device], cancel);
             }
             if (waited > NodesPatience.TotalMilliseconds)
             {
@@ -140,10 +137,10 @@ static class Partitioning
         }
     }
 
-    static bool IsThere(AgentPaths paths, TargetDisk disk, TargetPartition partition, PartitionPlace? place)
+    static bool IsThere(AgentPaths paths, DiskFacts disk, TargetPartition partition, PartitionPlace? place)
     {
-        var entry = Path.Combine(paths.Sys, "block", disk.Facts.Name, Path.GetFileName(partition.Device));
-        if (!File.Exists(partition.Device) || !Directory.Exists(entry))
+        var entry = Path.Combine(paths.Sys, "block", disk.Name, Path.GetFileName(partition.RawDevice));
+        if (!File.Exists(partition.RawDevice) || !Directory.Exists(entry))
         {
             return false;
         }

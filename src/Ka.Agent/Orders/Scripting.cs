@@ -162,6 +162,7 @@ static class Scripting
         FileSystemKind.None => "",
         FileSystemKind.Ext4 => "ext4",
         FileSystemKind.Xfs => "xfs",
+        FileSystemKind.Btrfs => "btrfs",
         FileSystemKind.Vfat => "vfat",
         FileSystemKind.Swap => "swap",
     };

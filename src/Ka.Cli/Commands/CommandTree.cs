@@ -38,6 +38,7 @@ public static class CommandTree
         root.Add(OpsCommands.Build());
         root.Add(EnvCommands.Build());
         root.Add(NodesCommands.Build());
+        root.Add(SshCommand.Build());
         root.Add(Neighbours.Lab());
         root.Add(Neighbours.Minimal());
         root.Add(Neighbours.ServerRun());

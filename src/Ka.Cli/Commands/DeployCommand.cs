@@ -14,26 +14,26 @@ static class DeployCommand
         var nodes = new Option<string?>("--nodes", "-w") { Description = "Node set, as in node[1-4,7]" };
         var file = new Option<string?>("--nodes-file") { Description = "File with node sets, one a line; - is standard input" };
         var keys = new Option<string?>("--key", "-k") { Description = "Public ssh keys for root (default: your own)", Arity = ArgumentArity.ZeroOrOne };
-        var verify = new Option<string?>("--verify") { Description = "Read the disk back: none, sample or full (default: the cluster's, else sample)" };
-        verify.AcceptOnlyFromAmong("none", "sample", "full");
         var dryRun = new Option<bool>("--dry-run") { Description = "Show the plan and change nothing" };
         var wait = new Option<bool>("--wait") { Description = "Follow to the end (default)" };
         var noWait = new Option<bool>("--no-wait") { Description = "Return as soon as the server has accepted" };
         var yes = new Option<bool>("--yes", "-y") { Description = "Do not ask" };
         var timeout = new Option<int?>("--timeout") { Description = "Stop watching after so many seconds; the operation goes on" };
         var verbose = new Option<bool>("--verbose", "-v") { Description = "Every step of every node" };
-        var command = new Command("deploy", "Install an environment on nodes") { environment, nodes, file, keys, verify, dryRun, wait, noWait, yes, timeout, verbose };
+        var command = new Command("deploy", "Install an environment on nodes") { environment, nodes, file, keys, dryRun, wait, noWait, yes, timeout, verbose };
+        var wishes = new DeployWishes(command);
         command.SetAction((parsed, cancel) => RunAsync(
             parsed, parsed.GetValue(environment)!, parsed.GetValue(nodes), parsed.GetValue(file),
             parsed.GetResult(keys) is not null, parsed.GetValue(keys),
-            new Manner(parsed.GetValue(dryRun), parsed.GetValue(noWait), parsed.GetValue(yes), parsed.GetValue(timeout), parsed.GetValue(verbose), parsed.GetValue(verify)), cancel));
+            new Manner(parsed.GetValue(dryRun), parsed.GetValue(noWait), parsed.GetValue(yes), parsed.GetValue(timeout), parsed.GetValue(verbose)), wishes, cancel));
         return command;
     }
 
-    sealed record Manner(bool DryRun, bool NoWait, bool Yes, int? Timeout, bool Verbose, string? Verify);
+    sealed record Manner(bool DryRun, bool NoWait, bool Yes, int? Timeout, bool Verbose);
 
     static async Task<int> RunAsync(
-        ParseResult parsed, string environment, string? nodes, string? nodesFile, bool withKeys, string? keyFile, Manner manner, CancellationToken cancel)
+        ParseResult parsed, string environment, string? nodes, string? nodesFile, bool withKeys, string? keyFile, Manner manner,
+        DeployWishes wishes, CancellationToken cancel)
     {
         if (nodes is null && nodesFile is null)
         {
@@ -43,7 +43,9 @@ static class DeployCommand
         if (ReadNodes(nodes, nodesFile) is not { } set || ReadKeys(withKeys, keyFile) is not { } keys)
             return ExitCodes.BadData;
         using var server = Common.Connect(parsed);
-        var body = new DeployBody(environment, set, keys, DryRun: true, manner.Verify);
+        var (body, unread) = await wishes.OverAsync(new DeployBody(environment, set, keys, DryRun: true), parsed, server, cancel);
+        if (body is null)
+            return unread;
         var ask = !manner.DryRun && !manner.Yes && !Console.IsInputRedirected && Terminal.IsLive;
         if (manner.DryRun || ask)
         {
@@ -82,8 +84,10 @@ static class DeployCommand
         var steps = string.Join(" → ", plan.Steps.Select(m => string.Join(", else ", m.Strategies.Select(s => s.Name.ToLowerInvariant() + (s.Retries > 0 ? $" (again {s.Retries}×)" : "")))));
         Console.WriteLine($"Would deploy {plan.Environment} (sha256:{plan.Sha256[..12]}…, {Terminal.Size(plan.Bytes)}, unpacks to {Terminal.Size(plan.UnpackedBytes)}) on {plan.Count} node(s): {plan.Nodes}");
         foreach (var erases in plan.Erases)
-            Console.WriteLine($"  erases    {erases}");
+            Console.WriteLine($"  disks     {erases}");
         Console.WriteLine($"  steps     {steps}");
+        if (plan.Breakpoint is { } breakpoint)
+            Console.WriteLine($"  stops     before {breakpoint}; the nodes are left as they are");
     }
 
     static string? ReadNodes(string? nodes, string? file)

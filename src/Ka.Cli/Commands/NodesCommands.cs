@@ -18,6 +18,10 @@ static class NodesCommands
         var show = new Command("show", "Show one node with what its agent saw") { name };
         show.SetAction((parsed, cancel) => ShowAsync(parsed, parsed.GetValue(name)!, cancel));
         nodes.Add(show);
+        var locked = new Argument<string>("NODE") { Description = "As in gris-3" };
+        var key = new Command("key", "Print the key of a node's encrypted disk, to be typed at its console") { locked };
+        key.SetAction((parsed, cancel) => KeyAsync(parsed, parsed.GetValue(locked)!, cancel));
+        nodes.Add(key);
         nodes.Add(Text("fold", "Fold names into a node set", s => [s.ToString()]));
         nodes.Add(Text("expand", "Expand a node set into names", s => s.Select(n => n.Value)));
         return nodes;
@@ -81,6 +85,19 @@ static class NodesCommands
         if (reply.Value is not { } node)
             return Terminal.Say(reply.Problem!);
         Terminal.Json(node, RestJson.Default.NodeReply);
+        return ExitCodes.Done;
+    }
+
+    static async Task<int> KeyAsync(ParseResult parsed, string name, CancellationToken cancel)
+    {
+        using var server = Common.Connect(parsed);
+        var reply = await server.GetAsync($"api/v1/nodes/{Uri.EscapeDataString(name)}/key", RestJson.Default.NodeKeyReply, cancel);
+        if (reply.Value is not { } found)
+            return Terminal.Say(reply.Problem!);
+        if (Common.IsJson(parsed))
+            Terminal.Json(found, RestJson.Default.NodeKeyReply);
+        else
+            Console.WriteLine(found.Key);
         return ExitCodes.Done;
     }
 }

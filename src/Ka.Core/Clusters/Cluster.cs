@@ -37,7 +37,7 @@ public sealed record PowerSettings(
     ImmutableDictionary<string, ImmutableArray<string>> Commands);
 
 /// <summary>One strategy as the configuration lists it.</summary>
-/// <param name="Do"><c>untrusted</c>; <c>chain</c>; <c>kexec</c>, <c>classical</c>, <c>hard-reboot</c>.</param>
+/// <param name="Do"><c>untrusted</c>, <c>kexec</c>, <c>trusted</c>, <c>prod</c>; <c>chain</c>; <c>kexec</c>, <c>classical</c>, <c>hard-reboot</c>.</param>
 /// <param name="Level">First level of a reboot: <c>soft</c>, <c>hard</c>, <c>very-hard</c>.</param>
 /// <param name="Timeout">For one node, from its turn, for the long wait of the strategy.</param>
 /// <param name="FirstSign">How long nothing at all may be seen of a node that was reset.</param>
@@ -45,7 +45,6 @@ public sealed record StrategySettings(string Do, int Retries, TimeSpan Timeout, 
 
 /// <summary>A cluster: nodes of one kind with the way to deploy them.</summary>
 /// <param name="RebootWindow">Simultaneous resets.</param>
-/// <param name="Verify">When the request does not say.</param>
 /// <param name="Gather">How long the broadcast waits for late nodes.</param>
 public sealed record Cluster(
     string Name,
@@ -56,11 +55,21 @@ public sealed record Cluster(
     int RebootWindow,
     TimeSpan Gather,
     TimeSpan StepTimeout,
-    ImmutableArray<PostInstall> PostInstalls,
-    VerifyMode Verify = VerifyMode.Sample)
+    ImmutableArray<PostInstall> PostInstalls)
 {
-    public static readonly ImmutableArray<StrategySettings> DefaultMinimalEnv =
-        [new StrategySettings("untrusted", 2, TimeSpan.FromSeconds(300), "soft", TimeSpan.FromSeconds(120))];
+    /// <summary>How much of an unpacked image each node reads back and compares when the request does not say.</summary>
+    public VerifyMode Verify { get; init; } = VerifyMode.Sample;
+
+    /// <summary>What a strategy of the first macro step is unless the configuration says otherwise; only <c>untrusted</c> is tried by itself.</summary>
+    public static readonly ImmutableArray<StrategySettings> KnownMinimalEnv =
+    [
+        new StrategySettings("untrusted", 2, TimeSpan.FromSeconds(300), "soft", TimeSpan.FromSeconds(120)),
+        new StrategySettings("kexec", 0, TimeSpan.FromSeconds(120), "soft", TimeSpan.FromSeconds(60)),
+        new StrategySettings("trusted", 0, TimeSpan.FromSeconds(60), "soft", null),
+        new StrategySettings("prod", 0, TimeSpan.FromSeconds(60), "soft", null),
+    ];
+
+    public static readonly ImmutableArray<StrategySettings> DefaultMinimalEnv = [KnownMinimalEnv[0]];
 
     public static readonly ImmutableArray<StrategySettings> DefaultInstall =
         [new StrategySettings("chain", 1, TimeSpan.FromMinutes(20), "soft", null)];
@@ -71,4 +80,15 @@ public sealed record Cluster(
         new StrategySettings("classical", 0, TimeSpan.FromSeconds(300), "soft", null),
         new StrategySettings("hard-reboot", 0, TimeSpan.FromSeconds(300), "hard", null),
     ];
+
+    /// <summary>Scripts of the site that run before the disk is partitioned.</summary>
+    public ImmutableArray<PostInstall> PreInstalls { get; init; } = [];
+
+    public ImmutableArray<CustomOperation> Operations { get; init; } = [];
+
+    /// <summary>Variables of the site for every script; those of an environment go over them.</summary>
+    public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
+    /// <summary>Whether the server's own ssh key is put into deployed systems, so that it can kexec out of them and look into them later.</summary>
+    public bool ServerKey { get; init; }
 }

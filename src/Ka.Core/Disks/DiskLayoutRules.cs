@@ -23,12 +23,11 @@ public static class DiskLayoutRules
         var faults = ImmutableArray.CreateBuilder<Fault>();
         void Add(string message, string? value = null) => faults.Add(Fault.Of(FaultCodes.ConfigInvalid, message, Cut(value)));
 
-        CheckTable(layout, Add);
+        CheckTables(layout, Add);
         var seen = new HashSet<string>(StringComparer.Ordinal);
         var mounts = new HashSet<string>(StringComparer.Ordinal);
-        for (var i = 0; i < layout.Partitions.Length; i++)
+        foreach (var partition in layout.Everything())
         {
-            var partition = layout.Partitions[i];
             if (!seen.Add(partition.Name))
             {
                 Add("Two partitions have the same name.", partition.Name);
@@ -37,12 +36,19 @@ public static class DiskLayoutRules
             {
                 Add("Two partitions have the same mount point.", mount);
             }
-            if (partition.Bytes is null && i != layout.Partitions.Length - 1)
-            {
-                Add("Only the last partition can take the rest of the disk.", partition.Name);
-            }
-            CheckPartition(layout.Table, partition, Add);
         }
+        foreach (var (table, partitions) in layout.Disks())
+        {
+            for (var i = 0; i < partitions.Length; i++)
+            {
+                if (partitions[i] is { Bytes: null, Keep: false } rest && i != partitions.Length - 1 && !partitions[i + 1].Keep)
+                {
+                    Add("Only the last partition can take the rest of the disk.", rest.Name);
+                }
+                CheckPartition(table, partitions[i], Add);
+            }
+        }
+        StackRules.Check(layout, Add);
         return faults.ToImmutable();
     }
 
@@ -52,6 +58,7 @@ public static class DiskLayoutRules
         FileSystemKind.None => 0,
         FileSystemKind.Ext4 => 16,
         FileSystemKind.Xfs => 12,
+        FileSystemKind.Btrfs => 255,
         FileSystemKind.Vfat => 11,
         FileSystemKind.Swap => 15,
     };
@@ -63,26 +70,28 @@ public static class DiskLayoutRules
         return label.Length <= LabelLimit(kind) ? label : label[..LabelLimit(kind)];
     }
 
-    static void CheckTable(DiskLayout layout, Action<string, string?> add)
+    static void CheckTables(DiskLayout layout, Action<string, string?> add)
     {
-        var count = layout.Partitions.Length;
-        var deploy = layout.Partitions.Count(p => p.Deploy);
-        if (count == 0)
-        {
-            add("The layout has no partition.", null);
-        }
+        var deploy = layout.Everything().Count(p => p.Deploy);
         if (deploy != 1)
         {
             add("Exactly one partition must be marked as the deploy partition.", $"{deploy} are");
         }
-        var limit = layout.Table switch { PartitionTableKind.Gpt => GptLimit, PartitionTableKind.Mbr => MbrLimit };
-        if (count > limit)
+        foreach (var (table, partitions) in layout.Disks())
         {
-            add($"A table of this kind holds at most {limit} partitions.", $"{count}");
+            if (partitions.Length == 0)
+            {
+                add("The layout has no partition.", null);
+            }
+            var limit = table switch { PartitionTableKind.Gpt => GptLimit, PartitionTableKind.Mbr => MbrLimit };
+            if (partitions.Length > limit)
+            {
+                add($"A table of this kind holds at most {limit} partitions.", $"{partitions.Length}");
+            }
         }
     }
 
-    static void CheckPartition(PartitionTableKind table, PartitionSpec partition, Action<string, string?> add)
+    internal static void CheckPartition(PartitionTableKind table, PartitionSpec partition, Action<string, string?> add)
     {
         var name = partition.Name;
         if (name.Length is 0 or > NameLimit || !name.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '_' or '-'))

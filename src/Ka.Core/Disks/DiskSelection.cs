@@ -86,7 +86,8 @@ public static class DiskSelection
         return selector.Model is { } model && model != disk.Model?.Trim() ? "other model" : null;
     }
 
-    static string Describe(DiskSelector selector)
+    /// <summary>The selection in words.</summary>
+    public static string Describe(DiskSelector selector)
     {
         string?[] parts =
         [

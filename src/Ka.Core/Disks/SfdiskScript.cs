@@ -8,7 +8,8 @@ namespace Ka.Core.Disks;
 /// <param name="Number">Its number in the table, from 1.</param>
 /// <param name="Start">First byte on the disk.</param>
 /// <param name="Bytes">Size in bytes.</param>
-public sealed record PartitionPlace(PartitionSpec Partition, int Number, long Start, long Bytes);
+/// <param name="Kept">The entry that stays, or null for a new one.</param>
+public sealed record PartitionPlace(PartitionSpec Partition, int Number, long Start, long Bytes, TableEntry? Kept = null);
 
 /// <summary>Renders a layout to the script that <c>sfdisk</c> (util-linux) reads on its standard input.</summary>
 public static class SfdiskScript
@@ -21,8 +22,7 @@ public static class SfdiskScript
     /// <summary>Space kept free before the first partition: the table itself and GRUB's core on an MBR.</summary>
     public const long Head = MiB;
 
-    /// <summary>Places the partitions one after another from 1 MiB on, aligned to 1 MiB, so that the same layout gives the same table everywhere.</summary>
-    /// <param name="diskBytes">Size of the disk in bytes.</param>
+    /// <summary>Places the partitions of the first disk; see the other overload.</summary>
     /// <param name="faults">Every fault of the layout, or <c>disk.too_small</c>; empty on success.</param>
     public static bool TryPlace(DiskLayout layout, long diskBytes, out ImmutableArray<PartitionPlace> places, out ImmutableArray<Fault> faults)
     {
@@ -32,43 +32,87 @@ public static class SfdiskScript
         {
             return false;
         }
-        var end = End(layout.Table, diskBytes);
-        var needed = Head + layout.Partitions.Sum(p => p.Bytes ?? MiB);
-        if (needed > end)
+        var placed = TryPlace(layout.Table, layout.Partitions, diskBytes, ImmutableDictionary<string, TableEntry>.Empty, out places, out var fault);
+        faults = fault is null ? [] : [fault];
+        return placed;
+    }
+
+    /// <summary>
+    /// Places the partitions of one disk one after another from 1 MiB on, aligned to 1 MiB, so that the same layout gives the same
+    /// table everywhere. Kept ones stay where they are, and the others lie between them in the layout's order.
+    /// </summary>
+    /// <param name="diskBytes">Size of the disk in bytes.</param>
+    /// <param name="kept">Where the kept ones are; one that is missing here counts as 1 MiB.</param>
+    /// <param name="fault"><c>disk.too_small</c>, or <c>disk.not_as_kept</c> when the kept ones leave no room.</param>
+    public static bool TryPlace(
+        PartitionTableKind table, ImmutableArray<PartitionSpec> partitions, long diskBytes, ImmutableDictionary<string, TableEntry> kept,
+        out ImmutableArray<PartitionPlace> places, out Fault? fault)
+    {
+        places = [];
+        fault = null;
+        var end = End(table, diskBytes);
+        var needed = Head + partitions.Sum(p => p.Bytes ?? MiB);
+        if (kept.IsEmpty && needed > end)
         {
-            faults = [Fault.Of(FaultCodes.DiskTooSmall, "The layout does not fit on the disk.", $"needs {needed / MiB} MiB, usable {Math.Max(0, end) / MiB} MiB of {diskBytes} bytes")];
+            fault = Fault.Of(FaultCodes.DiskTooSmall, "The layout does not fit on the disk.", $"needs {needed / MiB} MiB, usable {Math.Max(0, end) / MiB} MiB of {diskBytes} bytes");
             return false;
         }
         var start = Head;
         var placed = ImmutableArray.CreateBuilder<PartitionPlace>();
-        foreach (var partition in layout.Partitions)
+        for (var i = 0; i < partitions.Length; i++)
         {
-            var bytes = partition.Bytes ?? end - start;
-            placed.Add(new PartitionPlace(partition, placed.Count + 1, start, bytes));
-            start += bytes;
+            var partition = partitions[i];
+            var entry = kept.GetValueOrDefault(partition.Name);
+            // what the next kept partition, or the end of the disk, leaves
+            var next = partitions.Skip(i + 1).Select(p => kept.GetValueOrDefault(p.Name)).FirstOrDefault(e => e is not null);
+            var limit = next is null ? end : next.Start / MiB * MiB;
+            var bytes = entry?.Bytes ?? partition.Bytes ?? limit - start;
+            if (entry is null ? bytes < MiB || start + bytes > limit : placed.Count > 0 && entry.Start < placed[^1].Start + placed[^1].Bytes)
+            {
+                fault = Crowded(partition, start, bytes, limit, next is null);
+                return false;
+            }
+            placed.Add(new PartitionPlace(partition, placed.Count + 1, entry?.Start ?? start, bytes, entry));
+            start = entry is null ? start + bytes : (entry.Start + bytes + MiB - 1) / MiB * MiB;
         }
         places = placed.ToImmutable();
         return true;
     }
 
-    /// <summary>Renders with explicit starts and sizes.</summary>
+    static Fault Crowded(PartitionSpec partition, long start, long bytes, long limit, bool atEnd) => Fault.Of(
+        atEnd ? FaultCodes.DiskTooSmall : FaultCodes.DiskNotAsKept,
+        $"There is no room for partition '{partition.Name}' {(atEnd ? "before the end of the disk" : "before the next kept partition")}; nothing was erased.",
+        $"from {start / MiB} MiB, {bytes / MiB} MiB wanted, up to {limit / MiB} MiB free");
+
+    /// <summary>Renders the first disk with explicit starts and sizes.</summary>
     /// <param name="diskBytes">Size of the disk in bytes.</param>
-    /// <param name="faults">As of <see cref="TryPlace"/>.</param>
+    /// <param name="faults">As of <see cref="TryPlace(DiskLayout, long, out ImmutableArray{PartitionPlace}, out ImmutableArray{Fault})"/>.</param>
     public static bool TryRender(DiskLayout layout, long diskBytes, out string script, out ImmutableArray<Fault> faults)
     {
-        script = "";
-        if (!TryPlace(layout, diskBytes, out var places, out faults))
-        {
-            return false;
-        }
+        script = TryPlace(layout, diskBytes, out var places, out faults) ? Render(layout.Table, places, null) : "";
+        return faults.IsEmpty;
+    }
+
+    /// <param name="existing">The table that is rewritten around its kept partitions, or null for a new one.</param>
+    public static string Render(PartitionTableKind table, ImmutableArray<PartitionPlace> places, ExistingTable? existing)
+    {
         var text = new StringBuilder();
-        text.Append("label: ").Append(layout.Table switch { PartitionTableKind.Gpt => "gpt", PartitionTableKind.Mbr => "dos" }).Append('\n');
-        foreach (var (partition, _, start, bytes) in places)
+        text.Append("label: ").Append(table switch { PartitionTableKind.Gpt => "gpt", PartitionTableKind.Mbr => "dos" }).Append('\n');
+        if (existing?.Id is { } id)
         {
-            text.Append($"start={start / MiB}MiB, size={bytes / MiB}MiB, type={TypeCode(layout.Table, partition.Type)}");
-            if (layout.Table == PartitionTableKind.Gpt)
+            text.Append("label-id: ").Append(id).Append('\n');
+        }
+        foreach (var (partition, _, start, bytes, kept) in places)
+        {
+            // a kept partition may begin at any sector
+            text.Append(kept is null
+                ? $"start={start / MiB}MiB, size={bytes / MiB}MiB, type={TypeCode(table, partition.Type)}"
+                : $"start={start / existing!.SectorBytes}, size={bytes / existing.SectorBytes}, type={kept.Type}");
+            if (table == PartitionTableKind.Gpt)
             {
                 text.Append(", name=").Append(Quote(partition.Name));
+                text.Append(kept?.Uuid is { } uuid ? $", uuid={uuid}" : "");
+                text.Append(kept?.Attributes is { } attributes ? $", attrs={Quote(attributes)}" : "");
             }
             else if (partition.Deploy)
             {
@@ -76,8 +120,7 @@ public static class SfdiskScript
             }
             text.Append('\n');
         }
-        script = text.ToString();
-        return true;
+        return text.ToString();
     }
 
     /// <summary>The type as sfdisk writes it: GUIDs of the Discoverable Partitions and UEFI specifications, or MBR type bytes in hex.</summary>

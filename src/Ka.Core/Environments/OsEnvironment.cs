@@ -30,7 +30,14 @@ public sealed record Image(string Sha256, long Bytes, ImageKind Kind, ImageCompr
 /// <param name="Kernel">Path inside the image.</param>
 /// <param name="Initrd">Path inside the image, or null.</param>
 /// <param name="Params">Kernel parameters, without <c>root=</c>.</param>
-public sealed record BootSpec(string Kernel, string? Initrd, ImmutableArray<string> Params);
+public sealed record BootSpec(string Kernel, string? Initrd, ImmutableArray<string> Params)
+{
+    /// <summary>
+    /// The kernel parameters on one node: the environment's, then the node's own, each once. The only place where they are merged, so
+    /// that kexec, GRUB and the scripts' variables say the same.
+    /// </summary>
+    public ImmutableArray<string> ParamsOn(ImmutableArray<string> ofNode) => [.. Params.Concat(ofNode).Distinct(StringComparer.Ordinal)];
+}
 
 /// <summary>A script that runs on the node after the image is unpacked.</summary>
 /// <param name="ArchiveSha256">Archive in the store, or null when there is only a script.</param>
@@ -65,4 +72,14 @@ public sealed record OsEnvironment(
     FileSystemKind FileSystem,
     BootSpec Boot,
     ImmutableArray<PostInstall> PostInstalls,
-    DateTimeOffset RegisteredAt);
+    DateTimeOffset RegisteredAt)
+{
+    /// <summary>Prepares the disk in place of partitioning, formatting and mounting; null for the layout of the cluster.</summary>
+    public PostInstall? PreInstall { get; init; }
+
+    /// <summary>Files that are rendered for each node.</summary>
+    public ImmutableArray<TemplateFile> Files { get; init; } = [];
+
+    /// <summary>The environment's own variables for every script.</summary>
+    public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+}

@@ -79,6 +79,18 @@ public static class FaultCodes
     public static readonly FaultCode DiskMountFailed = Add("disk.mount_failed",
         "A file system could not be mounted or unmounted.",
         "Read the message of mount in the evidence.");
+    public static readonly FaultCode DiskNotAsKept = Add("disk.not_as_kept",
+        "The disk does not hold the partitions that the layout keeps, or they leave no room for the others. Nothing was erased.",
+        "Compare the evidence with the layout; remove 'keep' from what may be erased, or choose other nodes.");
+    public static readonly FaultCode DiskStackFailed = Add("disk.stack_failed",
+        "A RAID array, volume group or encrypted device could not be made, opened or stopped.",
+        "Read the program's message in the evidence; something may hold the disk.");
+    public static readonly FaultCode ImageLacksPackage = Add("image.lacks_package",
+        "The layout needs a program that the deployed system does not have, so it could not open its own disk.",
+        "Add the package that the message names to the image (debian12-full has all of them), or choose a plain layout.");
+    public static readonly FaultCode NodeHasNoKey = Add("nodes.no_key",
+        "No encrypted layout was ever deployed on this node, so it has no key.",
+        "Nothing needs to be opened; see the node's layout in the cluster file.");
     public static readonly FaultCode DiskMismatch = Add("disk.mismatch",
         "What is on the disk is not what was sent.",
         "Test memory and disk of the node; the first paths are in the evidence.");
@@ -98,6 +110,15 @@ public static class FaultCodes
         "Check firewall and cabling between the nodes.");
 
     // Scripts and bootloader.
+    public static readonly FaultCode SigningFailed = Add("ssh.signing_failed",
+        "The server could not make or use the ssh keys of the site.",
+        "Install openssh-client on the server, and check the 'ssh' folder of its state directory and its free space.");
+    public static readonly FaultCode SystemUnreachable = Add("system.unreachable",
+        "The system that runs on the node does not let the server in by ssh.",
+        "It must answer on port 22 with the host key of its last deployment and have the server's key: 'server-key: true' in the cluster. The next strategy is tried.");
+    public static readonly FaultCode SystemRefused = Add("system.refused",
+        "The system that runs on the node could not do what was asked of it.",
+        "Read the evidence; the next strategy is tried. An untrusted reboot needs nothing of the running system.");
     public static readonly FaultCode ScriptFailed = Add("script.failed",
         "A script of the site or of the environment ended with an error.",
         "Its output and exit status are in the evidence; run it by hand in the minimal environment.");
@@ -129,6 +150,18 @@ public static class FaultCodes
         "Start it again when you wish.");
 
     // Requests.
+    public static readonly FaultCode TemplateInvalid = Add("template.invalid",
+        "A file of the environment cannot be rendered for a node.",
+        "Look at what comes out: ka env render ENV -w NODE PATH. A var.NAME must be a variable of the environment or of the cluster.");
+    public static readonly FaultCode OperationInvalid = Add("operation.invalid",
+        "A custom operation cannot be placed in the plan.",
+        "Name a macro step and a micro step of the plan at which an agent answers; 'ka deploy --dry-run' lists them.");
+    public static readonly FaultCode BreakpointInvalid = Add("breakpoint.invalid",
+        "The breakpoint is at no step of the plan.",
+        "Write --breakpoint MACRO or MACRO:STEP with names that 'ka deploy --dry-run -o json' lists.");
+    public static readonly FaultCode StrategyInvalid = Add("strategy.invalid",
+        "A strategy that was asked for on the command line is not one.",
+        "Write --strategy STEP=NAME[:RETRIES[:TIMEOUT]],… where STEP is minimal-env, install or boot, as in 'steps' of the configuration.");
     public static readonly FaultCode RequestInvalid = Add("request.invalid",
         "The request is not of the form the server expects.",
         "Each error names its place and what was expected.");

@@ -19,7 +19,12 @@ public static class ExternalProgram
     public const int OutputLimit = 64 * 1024;
 
     /// <exception cref="OperationCanceledException">After the program has been killed.</exception>
-    public static async Task<ProgramResult> RunAsync(string program, IEnumerable<string> arguments, CancellationToken cancel)
+    public static Task<ProgramResult> RunAsync(string program, IEnumerable<string> arguments, CancellationToken cancel) =>
+        RunAsync(program, arguments, null, cancel);
+
+    /// <param name="feed">Writes the program's standard input; null for none. A program that does not read it to the end ends it early.</param>
+    /// <exception cref="OperationCanceledException">After the program has been killed.</exception>
+    public static async Task<ProgramResult> RunAsync(string program, IEnumerable<string> arguments, Func<Stream, CancellationToken, Task>? feed, CancellationToken cancel)
     {
         var start = new ProcessStartInfo(program)
         {
@@ -44,12 +49,13 @@ public static class ExternalProgram
         }
         using (process)
         {
-            process.StandardInput.Close();
+            var feeding = FeedAsync(process.StandardInput.BaseStream, feed, cancel);
             var output = ReadAsync(process.StandardOutput);
             var errors = ReadAsync(process.StandardError);
             try
             {
                 await process.WaitForExitAsync(cancel);
+                await feeding;
             }
             catch (OperationCanceledException)
             {
@@ -57,6 +63,20 @@ public static class ExternalProgram
                 throw;
             }
             return new ProgramResult(process.ExitCode, await output, await errors);
+        }
+    }
+
+    static async Task FeedAsync(Stream input, Func<Stream, CancellationToken, Task>? feed, CancellationToken cancel)
+    {
+        try
+        {
+            await using (input)
+                if (feed is not null)
+                    await feed(input, cancel);
+        }
+        catch (IOException)
+        {
+            // the program has gone or wants no more; its status tells
         }
     }
 

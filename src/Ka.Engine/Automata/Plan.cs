@@ -6,7 +6,8 @@ namespace Ka.Engine.Automata;
 
 /// <summary>A whole workflow as data: macro steps in order.</summary>
 /// <param name="Gather">How long a gathering step waits for nodes that are still under way.</param>
-public sealed record Plan(ImmutableArray<MacroStep> MacroSteps, TimeSpan Gather);
+/// <param name="Breakpoint">The step before which all nodes are left as they are, or null: then the plan goes to a deployed system.</param>
+public sealed record Plan(ImmutableArray<MacroStep> MacroSteps, TimeSpan Gather, string? Breakpoint = null);
 
 /// <summary>One of the great phases; its strategies are tried in order.</summary>
 public sealed record MacroStep(string Name, ImmutableArray<Strategy> Strategies);
@@ -27,8 +28,8 @@ public sealed record StepRun(NodeBits Nodes, AttemptId Attempt, int Try, Windows
 
 /// <summary>The fan-out limits of a workflow.</summary>
 /// <param name="Reboot">Simultaneous resets: power surge and boot storm.</param>
-/// <param name="Probe">Simultaneous probes of deployed systems.</param>
-public sealed record Windows(Window Reboot, Window Probe, Window Agents, Window Waiting);
+/// <param name="Systems">Simultaneous ssh sessions to running systems; each may send a kernel.</param>
+public sealed record Windows(Window Reboot, Window Agents, Window Waiting, Window Systems);
 
 /// <summary>Nodes travelling together through the plan.</summary>
 /// <param name="Id">Grows with every group of the workflow; part of the attempt id.</param>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Ka.Core.Clusters;
+using Ka.Core.Disks;
 using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Engine.Automata;
@@ -9,9 +10,11 @@ using Ka.Engine.Steps;
 namespace Ka.Engine.Planning;
 
 /// <summary>What a person asks for.</summary>
-/// <param name="Verify">How much of the unpacked image each node reads back and compares.</param>
 /// <param name="DiskBytes">Smallest size known of the target disks, or null when no node has been seen yet.</param>
-public sealed record DeployRequest(OsEnvironment Environment, Cluster Cluster, ImmutableArray<ClusterNode> Nodes, bool WithKeys, long? DiskBytes, VerifyMode Verify = VerifyMode.Sample);
+public sealed record DeployRequest(OsEnvironment Environment, Cluster Cluster, ImmutableArray<ClusterNode> Nodes, bool WithKeys, long? DiskBytes)
+{
+    public DeployOptions Options { get; init; } = DeployOptions.Default;
+}
 
 /// <summary>A plan, or every reason why there is none.</summary>
 public sealed record PlanOutcome(Plan? Plan, ImmutableArray<Fault> Faults);
@@ -20,17 +23,47 @@ public sealed record PlanOutcome(Plan? Plan, ImmutableArray<Fault> Faults);
 public static class Planner
 {
     /// <summary>Windows that have no setting of their own: bounded so that 10,000 nodes do not open 10,000 sockets at once.</summary>
-    public const int AgentWindow = 2000, ProbeWindow = 256, WaitingWindow = 100_000;
+    public const int AgentWindow = 2000, WaitingWindow = 100_000, SystemWindow = 100;
 
     public static PlanOutcome Plan(DeployRequest request)
     {
         var faults = ImmutableArray.CreateBuilder<Fault>();
         CheckSizes(request, faults);
+        CheckTemplates(request, faults);
         if (request.Environment.Os == "other")
             faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{request.Environment.Name}: os 'other' cannot be deployed from a tar image"));
         if (faults.Count > 0)
             return new PlanOutcome(null, faults.ToImmutable());
-        return new PlanOutcome(new Plan([SetDeploymentEnv(request), BroadcastEnv(request), BootNewEnv(request)], request.Cluster.Gather), []);
+        ImmutableArray<MacroStep> macros =
+        [
+            new("SetDeploymentEnv", [.. request.Cluster.MinimalEnv.Select(s => Strategies.MinimalEnv(s, request))]),
+            new("BroadcastEnv", [.. request.Cluster.Install.Select(s => Strategies.Chain(s, request))]),
+            new("BootNewEnv", [.. Adapted(request).Select(s => Strategies.Boot(s, request.Cluster.StepTimeout))]),
+        ];
+        macros = OperationPlacement.Insert(macros, request.Cluster.Operations, faults);
+        macros = BreakpointPlacement.CutOff(macros, request.Options.Breakpoint, faults);
+        return faults.Count > 0
+            ? new PlanOutcome(null, faults.ToImmutable())
+            : new PlanOutcome(new Plan(macros, request.Cluster.Gather, request.Options.Breakpoint), []);
+    }
+
+    /// <summary>The ways to boot that this system allows: only Linux is started by kexec.</summary>
+    static ImmutableArray<StrategySettings> Adapted(DeployRequest request)
+    {
+        var ways = request.Environment.Os == "linux" ? request.Cluster.Boot : request.Cluster.Boot.RemoveAll(s => s.Do == "kexec");
+        return ways.IsEmpty ? Cluster.DefaultBoot.RemoveAll(s => s.Do == "kexec") : ways;
+    }
+
+    /// <summary>Every file of every node must come out; what is wrong with many nodes alike is said once.</summary>
+    static void CheckTemplates(DeployRequest request, ImmutableArray<Fault>.Builder faults)
+    {
+        var wrong = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var file in request.Environment.Files)
+            foreach (var node in request.Nodes)
+                if (!NodeTemplate.TryRender(file, TemplateValues.Of(node, request.Cluster, request.Environment), out _, out var errors))
+                    foreach (var error in errors)
+                        if (wrong.Add($"{file.Path}:{error}"))
+                            faults.Add(Fault.Of(FaultCodes.TemplateInvalid, $"{file.Path}, line {error.Line}, column {error.Column}: {error.Message}", $"on {node.Name}"));
     }
 
     static void CheckSizes(DeployRequest request, ImmutableArray<Fault>.Builder faults)
@@ -38,84 +71,12 @@ public static class Planner
         var unpacked = request.Environment.Image.UnpackedBytes;
         foreach (var layout in request.Nodes.GroupBy(n => n.Layout))
         {
-            var deploy = layout.Key.Partitions.Single(p => p.Deploy);
-            var room = deploy.Bytes ?? request.DiskBytes - layout.Key.Partitions.Sum(p => p.Bytes ?? 0);
-            if (room is { } bytes && unpacked > bytes)
+            var deploy = layout.Key.Deploy();
+            if (LayoutRoom.OfDeploy(layout.Key, request.DiskBytes) is { } bytes && unpacked > bytes)
                 faults.Add(Fault.Of(
                     FaultCodes.ArchiveTooLarge,
                     $"{request.Environment.Name} unpacks to {unpacked} bytes, partition '{deploy.Name}' has {bytes}",
                     $"nodes {string.Join(',', layout.Select(n => n.Name).Take(10))}"));
         }
     }
-
-    static MacroStep SetDeploymentEnv(DeployRequest request) => new("SetDeploymentEnv", [.. request.Cluster.MinimalEnv.Select(s => Untrusted(s, request))]);
-
-    static Strategy Untrusted(StrategySettings settings, DeployRequest request)
-    {
-        var step = request.Cluster.StepTimeout;
-        var steps = ImmutableArray.CreateBuilder<MicroStep>();
-        steps.Add(new ChooseBoot(BootChoice.Minimal, step));
-        steps.Add(new PowerReboot(LevelOf(settings.Level), settings.Timeout));
-        steps.Add(new AwaitAgent(settings.Timeout, settings.FirstSign));
-        if (request.WithKeys)
-            steps.Add(new AgentStep(AgentTask.Keys, "keys_minimal", step));
-        steps.Add(new AgentStep(AgentTask.Partition, "partition", step));
-        steps.Add(new AgentStep(AgentTask.Format, "format", step));
-        steps.Add(new AgentStep(AgentTask.Mount, "mount", step));
-        return new Strategy("Untrusted", settings.Retries, steps.ToImmutable());
-    }
-
-    static MacroStep BroadcastEnv(DeployRequest request) => new("BroadcastEnv", [.. request.Cluster.Install.Select(s => Chain(s, request))]);
-
-    static Strategy Chain(StrategySettings settings, DeployRequest request)
-    {
-        var step = request.Cluster.StepTimeout;
-        var steps = ImmutableArray.CreateBuilder<MicroStep>();
-        steps.Add(new AgentStep(AgentTask.Reformat, "reformat", step, OnlyAgain: true));
-        steps.Add(new SendImage(settings.Timeout));
-        if (request.Verify != VerifyMode.None)
-            steps.Add(new AgentStep(AgentTask.Verify, "verify", settings.Timeout));
-        steps.Add(new AgentStep(AgentTask.Identity, "identity", step));
-        var scripts = request.Environment.PostInstalls.Concat(request.Cluster.PostInstalls).ToArray();
-        if (scripts.Length > 0)
-            steps.Add(new AgentStep(AgentTask.PostInstall, "post_install", step + TimeSpan.FromTicks(scripts.Sum(s => s.Timeout.Ticks))));
-        if (request.WithKeys)
-            steps.Add(new AgentStep(AgentTask.Keys, "keys", step));
-        steps.Add(new AgentStep(AgentTask.Bootloader, "bootloader", step));
-        steps.Add(new AgentStep(AgentTask.Sync, "sync", step));
-        return new Strategy("Chain", settings.Retries, steps.ToImmutable());
-    }
-
-    static MacroStep BootNewEnv(DeployRequest request) => new("BootNewEnv", [.. request.Cluster.Boot.Select(s => Boot(s, request.Cluster.StepTimeout))]);
-
-    static Strategy Boot(StrategySettings settings, TimeSpan step) => settings.Do switch
-    {
-        "kexec" => new Strategy("Kexec", settings.Retries,
-        [
-            new ChooseBoot(BootChoice.LocalDisk, step),
-            new AgentStep(AgentTask.Kexec, "kexec", step),
-            new AwaitDeployed(settings.Timeout),
-        ]),
-        "classical" => new Strategy("Classical", settings.Retries,
-        [
-            new ChooseBoot(BootChoice.LocalDisk, step),
-            new AgentStep(AgentTask.Reboot, "reboot_from_minimal", step),
-            new AwaitDeployed(settings.Timeout),
-        ]),
-        "hard-reboot" => new Strategy("HardReboot", settings.Retries,
-        [
-            new ChooseBoot(BootChoice.LocalDisk, step),
-            new PowerReboot(LevelOf(settings.Level), settings.Timeout),
-            new AwaitDeployed(settings.Timeout),
-        ]),
-        var unknown => throw new ArgumentException($"strategy '{unknown}' passed the configuration check but is not known", nameof(settings)),
-    };
-
-    static Level LevelOf(string text) => text switch
-    {
-        "soft" => Level.Soft,
-        "hard" => Level.Hard,
-        "very-hard" => Level.VeryHard,
-        _ => throw new ArgumentException($"level '{text}' passed the configuration check but is not known", nameof(text)),
-    };
 }

@@ -1,3 +1,4 @@
+using Ka.Core.Clusters;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
 
@@ -71,12 +72,17 @@ public interface IPresence
 /// <summary>What an agent can be asked to do; the adapter turns it into a typed order with the workflow's data.</summary>
 public enum AgentTask
 {
+    SitePreInstall,
+    PreInstall,
     Partition,
     Format,
+    FormatDeploy,
     Mount,
     Reformat,
     Verify,
     Identity,
+    HostCertificate,
+    Files,
     PostInstall,
     Keys,
     Bootloader,
@@ -89,6 +95,28 @@ public enum AgentTask
 public interface IAgents
 {
     IAsyncEnumerable<NodeResult> DoAsync(NodeBits nodes, AgentTask task, AttemptId attempt, Pace pace, CancellationToken cancel);
+
+    /// <param name="again">0 for the first try of this operation within the attempt; each further one is a new order.</param>
+    IAsyncEnumerable<NodeResult> OperateAsync(NodeBits nodes, CustomOperation operation, int again, AttemptId attempt, Pace pace, CancellationToken cancel);
+}
+
+/// <summary>What is done in a system that runs on a node, without its firmware.</summary>
+public enum SystemTask
+{
+    /// <summary>Jumps into the minimal environment.</summary>
+    KexecMinimal,
+
+    /// <summary>Takes over an agent that rests in the minimal environment, or starts one in the system that runs.</summary>
+    StartAgent,
+
+    /// <summary>Starts an agent in the system that runs, when its root is not the deploy partition.</summary>
+    StartAgentBeside,
+}
+
+/// <summary>Systems that run on nodes and let the server in by ssh; only with a host key that is known.</summary>
+public interface ISystems
+{
+    IAsyncEnumerable<NodeResult> DoAsync(NodeBits nodes, SystemTask task, AttemptId attempt, Pace pace, CancellationToken cancel);
 }
 
 /// <summary>Sends the workflow's image to all nodes at once.</summary>
@@ -98,4 +126,4 @@ public interface IBroadcast
 }
 
 /// <summary>Everything outside the engine, for one workflow.</summary>
-public sealed record World(TimeProvider Clock, IPower Power, IBoot Boot, IPresence Presence, IAgents Agents, IBroadcast Broadcast);
+public sealed record World(TimeProvider Clock, IPower Power, IBoot Boot, IPresence Presence, IAgents Agents, IBroadcast Broadcast, ISystems Systems);

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Ka.Core.Clusters;
 using Ka.Core.Nodes;
 using Ka.Engine.Automata;
 using Ka.Engine.Ports;
@@ -44,6 +45,35 @@ public sealed record AgentStep(AgentTask Task, string Word, TimeSpan Turn, bool 
         cancel.ThrowIfCancellationRequested();
         foreach (var node in nodes)
             yield return NodeResult.Done(node);
+    }
+}
+
+/// <summary>Does something in the systems that run on the nodes, without their firmware.</summary>
+public sealed record SystemStep(SystemTask Task, string Word, TimeSpan Turn) : MicroStep(Word, Turn)
+{
+    public override IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, CancellationToken cancel) =>
+        world.Systems.DoAsync(run.Nodes, Task, run.Attempt, new Pace(run.Windows.Systems, TurnTimeout, world.Clock), cancel);
+}
+
+/// <summary>An operation of the site or of the user, tried again where it failed.</summary>
+public sealed record OperationStep(CustomOperation Operation) : MicroStep("custom." + Operation.Name, Operation.Timeout)
+{
+    public override async IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, [EnumeratorCancellation] CancellationToken cancel)
+    {
+        var left = run.Nodes;
+        for (var again = 0; !left.IsEmpty; again++)
+        {
+            var failed = NodeBits.Empty;
+            var pace = new Pace(run.Windows.Agents, TurnTimeout, world.Clock);
+            await foreach (var result in world.Agents.OperateAsync(left, Operation, again, run.Attempt, pace, cancel))
+            {
+                if (result.Ok || again == Operation.Retries)
+                    yield return result;
+                else
+                    failed |= NodeBits.Of(result.Node);
+            }
+            left = failed;
+        }
     }
 }
 

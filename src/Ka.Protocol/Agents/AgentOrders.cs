@@ -15,6 +15,9 @@ namespace Ka.Protocol.Agents;
 [JsonDerivedType(typeof(RunScript), "script")]
 [JsonDerivedType(typeof(SetIdentity), "identity")]
 [JsonDerivedType(typeof(InstallKeys), "keys")]
+[JsonDerivedType(typeof(InstallHostCertificate), "host-certificate")]
+[JsonDerivedType(typeof(PutFile), "put")]
+[JsonDerivedType(typeof(WriteFiles), "files")]
 [JsonDerivedType(typeof(InstallBootloader), "bootloader")]
 [JsonDerivedType(typeof(SyncTarget), "sync")]
 [JsonDerivedType(typeof(KexecTarget), "kexec")]
@@ -24,8 +27,18 @@ public abstract record AgentOrder;
 /// <summary>Chooses the disk, wipes old signatures and writes the partition table with sfdisk, or runs the site's script instead.</summary>
 /// <param name="Script">When given, this script partitions in place of sfdisk.</param>
 /// <param name="NeedBytes">What the image unpacks to: a disk on which it cannot fit is refused before anything is erased.</param>
-/// <remarks>Result values: <c>device</c> (<c>/dev/vda</c>), <c>bytes</c>, <c>partition.NAME</c> (<c>/dev/vda3</c>).</remarks>
-public sealed record PartitionDisk(DiskSelector Select, DiskLayout Layout, ScriptSpec? Script, long NeedBytes = 0) : AgentOrder;
+/// <param name="Key">For layouts with something encrypted.</param>
+/// <remarks>
+/// Makes arrays, encrypted devices and volume groups as well. Kept partitions are checked first and stay.
+/// Result values: <c>device</c> (<c>/dev/vda</c>), <c>bytes</c>, <c>partition.NAME</c> (<c>/dev/vda3</c>).
+/// </remarks>
+public sealed record PartitionDisk(DiskSelector Select, DiskLayout Layout, ScriptSpec? Script, long NeedBytes = 0, DiskKey? Key = null) : AgentOrder;
+
+/// <summary>The key of a node's encrypted devices: what a person types at its console. Never printed by accident.</summary>
+public sealed record DiskKey(string Value)
+{
+    public override string ToString() => "(a key)";
+}
 
 /// <summary>Makes the file systems of the layout on the disk that was partitioned.</summary>
 /// <param name="OnlyDeploy">Only the deploy partition (a fresh start for a second broadcast).</param>
@@ -86,6 +99,23 @@ public sealed record SetIdentity(string HostName, DiskSelector Select, DiskLayou
 /// <summary>Adds lines to root's authorized_keys, in the target and in the running minimal environment.</summary>
 public sealed record InstallKeys(ImmutableArray<string> AuthorizedKeys) : AgentOrder;
 
+/// <summary>Puts the certificate of the host key into the target and names it in its sshd configuration (OpenSSH PROTOCOL.certkeys).</summary>
+/// <param name="Certificate">The one line of <c>ssh_host_ed25519_key-cert.pub</c>.</param>
+/// <remarks>Result value: <c>hostCertificate</c>, <c>yes</c>, or <c>no</c> where the target has no OpenSSH server.</remarks>
+public sealed record InstallHostCertificate(string Certificate) : AgentOrder;
+
+/// <summary>Fetches a file and puts it into a directory, which is made when it is missing.</summary>
+/// <param name="Destination">Absolute directory once the variables (<c>$NAME</c>, <c>${NAME}</c>) in it are replaced.</param>
+/// <param name="Variables">As for a script.</param>
+public sealed record PutFile(string FileSha256, string FileName, string Destination, ImmutableDictionary<string, string> Variables) : AgentOrder;
+
+/// <summary>Writes small files of the target, rendered for this node; links in their place are followed inside the target only.</summary>
+public sealed record WriteFiles(ImmutableArray<RenderedFile> Files) : AgentOrder;
+
+/// <param name="Path">Absolute path in the deployed system.</param>
+/// <param name="Mode">Permission bits.</param>
+public sealed record RenderedFile(string Path, string Text, int Mode);
+
 /// <summary>Installs GRUB of the unpacked system for the firmware the node booted with, and writes its configuration.</summary>
 public sealed record InstallBootloader(BootTarget Boot, DiskSelector Select, DiskLayout Layout) : AgentOrder;
 
@@ -98,7 +128,8 @@ public sealed record BootTarget(string Kernel, string? Initrd, ImmutableArray<st
 public sealed record SyncTarget(bool Unmount) : AgentOrder;
 
 /// <summary>Loads kernel and initrd of the target for kexec, syncs, unmounts, answers, and then jumps.</summary>
-public sealed record KexecTarget(BootTarget Boot, DiskSelector Select, DiskLayout Layout, FileSystemKind DeployFileSystem) : AgentOrder;
+/// <param name="Key">Opens an encrypted root at this one boot; it is handed over in memory only.</param>
+public sealed record KexecTarget(BootTarget Boot, DiskSelector Select, DiskLayout Layout, FileSystemKind DeployFileSystem, DiskKey? Key = null) : AgentOrder;
 
 /// <summary>Syncs, unmounts, answers, and then reboots through the firmware.</summary>
 public sealed record RebootNode : AgentOrder;

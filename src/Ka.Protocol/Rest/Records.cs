@@ -6,12 +6,37 @@ namespace Ka.Protocol.Rest;
 /// <param name="Environment"><c>name</c> or <c>name:version</c>.</param>
 /// <param name="Nodes">Node set in ClusterShell's syntax.</param>
 /// <param name="AuthorizedKeys">Public ssh keys for root, one a line.</param>
-/// <param name="Verify"><c>none</c>, <c>sample</c> or <c>full</c>: how much of the unpacked image each node reads back and compares; null leaves it to the cluster.</param>
 /// <param name="DryRun">Answer with the plan and change nothing.</param>
-public sealed record DeployBody(string Environment, string Nodes, ImmutableArray<string> AuthorizedKeys, bool DryRun, string? Verify = null);
+public sealed record DeployBody(string Environment, string Nodes, ImmutableArray<string> AuthorizedKeys, bool DryRun)
+{
+    /// <summary>Strategies in place of the cluster's: <c>minimal-env=kexec,untrusted:1:300s</c>, <c>boot=classical</c>.</summary>
+    public ImmutableArray<string> Strategies { get; init; } = [];
+
+    /// <summary>Leaves out every kexec, into the minimal environment as well as out of it.</summary>
+    public bool NoKexec { get; init; }
+
+    /// <summary>Leaves the partition table and every partition but the deploy partition as they are.</summary>
+    public bool NoPartitioning { get; init; }
+
+    public bool NoBootloader { get; init; }
+
+    /// <summary>Where the nodes are left as they are: <c>MACRO</c> or <c>MACRO:STEP</c>.</summary>
+    public string? Breakpoint { get; init; }
+
+    /// <summary><c>none</c>, <c>sample</c> or <c>full</c>: how much of the unpacked image each node reads back and compares; null leaves it to the cluster.</summary>
+    public string? Verify { get; init; }
+
+    /// <summary>Makes this file system on the partition named <c>tmp</c>.</summary>
+    public string? ReformatTmp { get; init; }
+
+    /// <summary>Custom operations beside or in place of the site's; their files are referred to by digest, the client has sent them before.</summary>
+    public ApplyBody? CustomSteps { get; init; }
+}
 
 /// <summary>What a deployment would do.</summary>
-public sealed record PlanReply(string Environment, string Sha256, long Bytes, long UnpackedBytes, string Nodes, int Count, ImmutableArray<PlannedMacroStep> Steps, ImmutableArray<string> Erases);
+/// <param name="Breakpoint">Where the plan ends before a system is booted, or null.</param>
+public sealed record PlanReply(
+    string Environment, string Sha256, long Bytes, long UnpackedBytes, string Nodes, int Count, ImmutableArray<PlannedMacroStep> Steps, ImmutableArray<string> Erases, string? Breakpoint = null);
 
 /// <summary>A macro step of a plan with its strategies in order.</summary>
 public sealed record PlannedMacroStep(string Name, ImmutableArray<PlannedStrategy> Strategies);
@@ -21,6 +46,12 @@ public sealed record PlannedStrategy(string Name, int Retries, ImmutableArray<Pl
 
 /// <summary>A micro step of a plan and how long a node has for it.</summary>
 public sealed record PlannedStep(string Name, double TimeoutSeconds);
+
+/// <summary>The key of a node's encrypted disk.</summary>
+public sealed record NodeKeyReply(string Node, string Key)
+{
+    public override string ToString() => $"a key of {Node}";
+}
 
 /// <summary>An operation as it stands.</summary>
 /// <param name="State"><c>running</c>, <c>done</c>, <c>partial</c>, <c>failed</c>, <c>cancelled</c>.</param>
@@ -40,7 +71,11 @@ public sealed record OperationReply(
     DateTimeOffset? EndedAt,
     long LastEvent,
     ImmutableArray<NodeProgress> PerNode,
-    ImmutableArray<FailureReply> Failures);
+    ImmutableArray<FailureReply> Failures)
+{
+    /// <summary>The step before which the nodes were to be left as they are, or null.</summary>
+    public string? Breakpoint { get; init; }
+}
 
 /// <summary>Where one node is.</summary>
 /// <param name="State"><c>queued</c>, <c>running</c>, <c>waiting</c>, <c>ok</c>, <c>failed</c>.</param>
@@ -110,6 +145,12 @@ public sealed record ApplyBody(string File, string Text, ImmutableDictionary<str
 /// <param name="Change"><c>created</c> or <c>unchanged</c>.</param>
 public sealed record ApplyReply(string Change, EnvironmentReply Environment);
 
+/// <summary>Files of an environment as one node would get them.</summary>
+public sealed record RenderReply(string Environment, string Node, ImmutableArray<RenderedReply> Files);
+
+/// <param name="Mode">Octal.</param>
+public sealed record RenderedReply(string Path, string Mode, string Text);
+
 /// <summary>The files that a description names, before anything is sent.</summary>
 public sealed record DescriptionFiles(string Name, int Version, ImmutableArray<string> Paths);
 
@@ -129,6 +170,11 @@ public sealed record NodeReply(
     bool AgentConnected,
     DateTimeOffset? ChangedAt,
     System.Text.Json.JsonElement? Inventory);
+
+/// <summary>How a node is reached and recognised by ssh.</summary>
+/// <param name="HostKeys">Plain host keys of its latest deployments, the newest first.</param>
+/// <param name="AuthorityKey">Public key that signs the host keys of this site, or null when none was ever signed.</param>
+public sealed record NodeSshReply(string Name, string Address, ImmutableArray<string> HostKeys, string? AuthorityKey);
 
 /// <summary>Name and version of a program, and the version of its API.</summary>
 public sealed record VersionReply(string Name, string Version, string Api);

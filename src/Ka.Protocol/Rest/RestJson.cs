@@ -13,6 +13,8 @@ namespace Ka.Protocol.Rest;
     RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(DeployBody))]
 [JsonSerializable(typeof(PlanReply))]
+[JsonSerializable(typeof(NodeSshReply))]
+[JsonSerializable(typeof(RenderReply))]
 [JsonSerializable(typeof(OperationReply))]
 [JsonSerializable(typeof(ImmutableArray<OperationReply>))]
 [JsonSerializable(typeof(OperationReply[]))]
@@ -27,6 +29,7 @@ namespace Ka.Protocol.Rest;
 [JsonSerializable(typeof(DescriptionFiles))]
 [JsonSerializable(typeof(ImmutableArray<NodeReply>))]
 [JsonSerializable(typeof(NodeReply[]))]
+[JsonSerializable(typeof(NodeKeyReply))]
 [JsonSerializable(typeof(VersionReply))]
 [JsonSerializable(typeof(Problem))]
 public sealed partial class RestJson : JsonSerializerContext;

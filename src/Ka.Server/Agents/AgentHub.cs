@@ -17,7 +17,11 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
     /// <summary>An agent of which nothing was heard for this long is lost. It sends a pulse every two seconds.</summary>
     public static readonly TimeSpan Silence = TimeSpan.FromSeconds(20);
 
+    /// <summary>How often an agent that nobody needs any more asks again; a later workflow may take it over without a reboot.</summary>
+    public static readonly TimeSpan RestingPeriod = TimeSpan.FromSeconds(30);
+
     readonly Lock _gate = new();
+    readonly Dictionary<string, RestingAgent> _resting = new(StringComparer.Ordinal);
     readonly Dictionary<string, AgentSession> _byNonce = new(StringComparer.Ordinal);
     readonly Dictionary<(string Workflow, string Node), AgentSession> _byNode = [];
 
@@ -52,10 +56,32 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
             {
                 _byNonce.Remove(session.Nonce);
                 _byNode.Remove((session.Workflow, session.Node));
+                _resting.Remove(session.Node);
+                if (session is { SecretHash: { } hash, Link: not null })
+                    _resting[session.Node] = new RestingAgent(session.Nonce, hash, clock.GetUtcNow());
             }
         }
         foreach (var session in ended)
             Drop(session);
+    }
+
+    /// <summary>The agent that rests on the node, when it has asked lately; null when there is none.</summary>
+    public RestingAgent? RestingOn(string node)
+    {
+        lock (_gate)
+            return _resting.TryGetValue(node, out var resting) && clock.GetUtcNow() - resting.SeenAt < 2 * RestingPeriod + Silence ? resting : null;
+    }
+
+    /// <summary>Whether this is a resting agent; then it was just seen. Called under the lock.</summary>
+    bool Rests(AgentHello hello)
+    {
+        foreach (var (node, resting) in _resting)
+            if (resting.Nonce == hello.BootNonce && hello.Session is { } secret && Same(ServerSecrets.Hash(secret), resting.SecretHash))
+            {
+                _resting[node] = resting with { SeenAt = clock.GetUtcNow() };
+                return true;
+            }
+        return false;
     }
 
     public bool HasCheckedIn(string workflow, string node)
@@ -172,7 +198,7 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
         lock (_gate)
         {
             if (!_byNonce.TryGetValue(hello.BootNonce, out var session))
-                return (null, new AgentRefusal(FaultCodes.AgentRefused.Text, "no operation awaits this boot", null));
+                return (null, new AgentRefusal(FaultCodes.AgentRefused.Text, "no operation awaits this boot", Rests(hello) ? (int)RestingPeriod.TotalSeconds : null));
             string secret;
             if (hello.Session is { } back)
             {

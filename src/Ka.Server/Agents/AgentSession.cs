@@ -37,6 +37,10 @@ sealed class AgentSession(string workflow, string node, string nonce, DateTimeOf
     public TaskCompletionSource Arrived { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 }
 
+/// <summary>An agent whose workflow has ended and that still runs.</summary>
+/// <param name="SecretHash">SHA-256 of its session secret.</param>
+public sealed record RestingAgent(string Nonce, string SecretHash, DateTimeOffset SeenAt);
+
 /// <summary>A WebSocket with an agent; sends one message at a time.</summary>
 sealed class AgentLink(WebSocket socket) : IDisposable
 {

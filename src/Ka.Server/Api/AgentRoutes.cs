@@ -36,9 +36,11 @@ public static class AgentRoutes
             : Results.NotFound();
     }
 
+    /// <summary>The files of a workflow: its environment's with the manifest of its image, its cluster's scripts, its operations'.</summary>
     static IEnumerable<string> Allowed(Workflow workflow, FileStore files) =>
         Registrar.FilesOf(workflow.Environment)
-            .Concat(workflow.Cluster.PostInstalls.SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>())
+            .Concat(workflow.Cluster.PostInstalls.Concat(workflow.Cluster.PreInstalls).SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>())
+            .Concat(workflow.Cluster.Operations.Select(o => o.File).OfType<string>())
             .Concat(workflow.Cluster.Nodes.Select(n => n.PartitionScript).OfType<string>())
             .Concat(FileManifests.Find(files, workflow.Environment.Image.Sha256) is { } manifest ? [manifest] : Array.Empty<string>());
 }

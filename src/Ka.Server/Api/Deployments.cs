@@ -12,6 +12,7 @@ using Ka.Engine.Planning;
 using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Protocol.Rest;
+using Ka.Server.Configuration;
 using Ka.Server.Environments;
 using Ka.Server.Hosting;
 using Ka.Server.Workflows;
@@ -22,9 +23,27 @@ namespace Ka.Server.Api;
 /// <summary><c>POST /api/v1/deployments</c>: the request, its rules, and the reply.</summary>
 public static partial class Deployments
 {
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/deployments", PostAsync)
-        .Needs(Audience.Users, "deploy")
-        .Accepts<DeployBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).Produces<PlanReply>();
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapPost("/api/v1/deployments", PostAsync)
+            .Needs(Audience.Users, "deploy")
+            .Accepts<DeployBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).Produces<PlanReply>();
+        routes.MapPost("/api/v1/deployments/files", FilesAsync)
+            .Needs(Audience.Users, "deploy")
+            .Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
+    }
+
+    /// <summary>Which files custom steps name; the client then sends those that the store lacks.</summary>
+    static async Task<IResult> FilesAsync(HttpRequest request, CancellationToken cancel)
+    {
+        var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.ApplyBody, cancel);
+        if (body is null)
+            return refusal!;
+        var (reading, errors) = OperationsReader.ReadDocument(body.File, body.Text);
+        return reading is null
+            ? Problems.Of(StatusCodes.Status422UnprocessableEntity, FaultCodes.OperationInvalid, $"{body.File} has {errors.Length} error(s)", errors, body.Text)
+            : Results.Json(new DescriptionFiles("", 0, [.. reading.Operations.Select(o => o.File).OfType<string>().Distinct()]), RestJson.Default.DescriptionFiles);
+    }
 
     static async Task<IResult> PostAsync(
         HttpRequest request, Site site, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, WorkflowHost host,
@@ -40,13 +59,17 @@ public static partial class Deployments
         var verify = ReadVerify(body.Verify, faults) ?? cluster?.Verify ?? VerifyMode.Sample;
         if (faults.Count > 0)
             return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
-        var asked = new DeployRequest(environment!, cluster!, cluster!.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults), verify);
+        cluster = DeployChoices.Over(cluster!, body, files, faults);
+        var asked = new DeployRequest(environment!, cluster, cluster.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults))
+        {
+            Options = DeployChoices.Options(body) with { Verify = verify },
+        };
         var outcome = Planner.Plan(asked);
         faults.AddRange(outcome.Faults);
         if (faults.Count > 0)
             return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
         if (body.DryRun)
-            return Results.Json(Reply(asked, outcome.Plan!, set!), RestJson.Default.PlanReply);
+            return Results.Json(Reply(asked, outcome.Plan!, set!, nodes), RestJson.Default.PlanReply);
         if (site.MinimalFault() is { } missing)
             return Problems.Of(Problems.StatusOf(missing.Code), missing);
         if (verify != VerifyMode.None && (await Task.Run(() => FileManifests.FindOrMake(files, environment!.Image, cancel), cancel)).Fault is { } noManifest)
@@ -56,7 +79,10 @@ public static partial class Deployments
             return Problems.Of(Problems.StatusOf(unread.Code), unread);
         var workflow = new Workflow(
             "D-" + NewId(), WorkflowKind.Deploy, "root", environment!, frozen,
-            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow(), verify);
+            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow())
+        {
+            Options = asked.Options,
+        };
         var (fence, busy) = await Task.Run(() => workflows.Accept(workflow), cancel);
         if (!busy.IsEmpty)
             return Problems.Of(StatusCodes.Status409Conflict, Busy(busy));
@@ -167,18 +193,13 @@ public static partial class Deployments
         return smallest;
     }
 
-    static PlanReply Reply(DeployRequest asked, Engine.Automata.Plan plan, NodeSet set) => new(
+    static PlanReply Reply(DeployRequest asked, Engine.Automata.Plan plan, NodeSet set, NodeTable nodes) => new(
         $"{asked.Environment.Name}:{asked.Environment.Version}", asked.Environment.Image.Sha256, asked.Environment.Image.Bytes, asked.Environment.Image.UnpackedBytes,
         set.ToString(), set.Count,
         [.. plan.MacroSteps.Select(m => new PlannedMacroStep(m.Name, [.. m.Strategies.Select(s => new PlannedStrategy(
             s.Name, s.Retries, [.. s.Steps.Select(x => new PlannedStep(x.Name, x.TurnTimeout.TotalSeconds))]))]))],
-        [.. asked.Nodes.GroupBy(n => Erases(n.Disk, n.Layout)).Select(g => $"{NodeSet.FromNames(g.Select(n => NodeName.Parse(n.Name)))}: {g.Key}")]);
-
-    static string Erases(DiskSelector disk, DiskLayout layout)
-    {
-        var where = disk.Path ?? $"the first disk{(disk.Bus is null ? "" : " on " + disk.Bus)}{(disk.MinBytes is null ? "" : $" of at least {disk.MinBytes >> 20} MiB")}";
-        return $"{where}, whole: {layout.Table.ToString().ToLowerInvariant()} with {string.Join(", ", layout.Partitions.Select(p => p.Name))}";
-    }
+        PlannedDisks.Of(asked.Nodes, nodes.Inventories()),
+        plan.Breakpoint);
 
     /// <summary>Six characters of Crockford's base 32 without the ones that are misread: enough for a site, short to type.</summary>
     static string NewId() => RandomNumberGenerator.GetString("23456789ABCDEFGHJKMNPQRSTVWXYZ", 6);

@@ -17,7 +17,16 @@ public static class Nodes
     {
         routes.MapGet("/api/v1/nodes", List).Needs(Audience.Users, "view").Produces<ImmutableArray<NodeReply>>();
         routes.MapGet("/api/v1/nodes/{name}", Show).Needs(Audience.Users, "view").Produces<NodeReply>();
+        routes.MapGet("/api/v1/nodes/{name}/key", Key).Needs(Audience.Users, "admin").Produces<NodeKeyReply>();
+        routes.MapGet("/api/v1/nodes/{name}/ssh", Ssh).Needs(Audience.Users, "view").Produces<NodeSshReply>();
     }
+
+    /// <summary>By what a node is recognised: whoever may see it may reach it without a warning.</summary>
+    static IResult Ssh(string name, Site site, NodeTable table, SiteKeys keys) =>
+        site.Find(name) is { } found
+            ? Results.Json(
+                new NodeSshReply(found.Node.Name, found.Node.Address, table.RecentFacts(found.Node.Name, "hostKey", ""), keys.AuthorityKey), RestJson.Default.NodeSshReply)
+            : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
 
     static IResult List(string? nodes, Site site, NodeTable table, WorkflowTable workflows, AgentHub hub)
     {
@@ -36,6 +45,17 @@ public static class Nodes
         site.Find(name) is not null
             ? Results.Json(Replies(NodeSet.FromNames(NodeName.Parse(name)), site, table, workflows, hub, withInventory: true).Single(), RestJson.Default.NodeReply)
             : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
+
+    /// <summary>The key of the node's encrypted disk, for who must open it at the console.</summary>
+    static IResult Key(string name, Site site, ServerSecrets secrets, HttpContext context)
+    {
+        context.Response.Headers.CacheControl = "no-store";
+        if (site.Find(name) is null)
+            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
+        return secrets.DiskKeys.Find(name) is { } key
+            ? Results.Json(new NodeKeyReply(name, key), RestJson.Default.NodeKeyReply)
+            : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodeHasNoKey, $"{name} has no key: nothing on its disks was ever encrypted"));
+    }
 
     static IEnumerable<NodeReply> Replies(NodeSet set, Site site, NodeTable table, WorkflowTable workflows, AgentHub hub, bool withInventory)
     {

@@ -110,7 +110,10 @@ public static class Operations
             workflow.Id, workflow.Kind.ToString().ToLowerInvariant(), workflow.Owner, stored.State.ToString().ToLowerInvariant(),
             $"{workflow.Environment.Name}:{workflow.Environment.Version}", fold.Fold(NodeBits.Range(fold.Roster.Count)), fold.Roster.Count,
             fold.Fold(fold.Automaton.Ok), fold.Fold(fold.Automaton.Ko), workflow.CreatedAt, stored.EndedAt, fold.LastSeq,
-            detailed ? [.. fold.Nodes(transferOf)] : [], detailed ? [.. fold.Failures()] : []);
+            detailed ? [.. fold.Nodes(transferOf)] : [], detailed ? [.. fold.Failures()] : [])
+        {
+            Breakpoint = workflow.Options.Breakpoint,
+        };
     }
 
     static IResult Unknown(string id) => Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.OperationUnknown, $"there is no operation '{Core.Documents.DocumentError.Cut(id)}'"));

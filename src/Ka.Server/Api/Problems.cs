@@ -28,7 +28,7 @@ public static class Problems
 
     /// <summary>The status that fits a fault of a request.</summary>
     public static int StatusOf(FaultCode code) =>
-        code == FaultCodes.EnvironmentUnknown || code == FaultCodes.OperationUnknown || code == FaultCodes.NodesUnknown ? StatusCodes.Status404NotFound
+        code == FaultCodes.EnvironmentUnknown || code == FaultCodes.OperationUnknown || code == FaultCodes.NodesUnknown || code == FaultCodes.NodeHasNoKey ? StatusCodes.Status404NotFound
         : code == FaultCodes.NodesBusy || code == FaultCodes.EnvironmentExists || code == FaultCodes.EnvironmentInUse || code == FaultCodes.OperationEnded ? StatusCodes.Status409Conflict
         : code == FaultCodes.MinimalMissing ? StatusCodes.Status503ServiceUnavailable
         : StatusCodes.Status422UnprocessableEntity;

@@ -48,6 +48,18 @@ public sealed class NodeBoots(NodeTable table, AgentHub hub, TimeProvider clock)
                 hub.Expect(workflow, node, nonce, null);
     }
 
+    /// <summary>Takes over the agent that rests on the node since an earlier workflow: its boot becomes this workflow's. False when none rests there.</summary>
+    public bool Adopt(string workflow, string node)
+    {
+        if (hub.RestingOn(node) is not { } resting)
+            return false;
+        table.SetFacts(workflow, [(node, "nonce", resting.Nonce), (node, "session", resting.SecretHash)]);
+        lock (_gate)
+            _states[node] = new State(workflow, BootChoice.Minimal, resting.Nonce, BootStage.Kernel, clock.GetUtcNow());
+        hub.Expect(workflow, node, resting.Nonce, resting.SecretHash);
+        return true;
+    }
+
     /// <summary>After a restart: takes up what the running workflows had chosen.</summary>
     public void Restore(string workflow, IEnumerable<string> nodes)
     {

@@ -22,7 +22,7 @@ public static partial class ClusterReader
     public static void Read(YamlNode root, string text, string folder, ImmutableArray<SiteFinding>.Builder findings, ImmutableArray<Cluster>.Builder clusters)
     {
         var binder = new YamlBinder();
-        var file = binder.Mapping(root, "the cluster", "cluster", "nodes", "groups", "defaults", "steps", "limits", "verify");
+        var file = binder.Mapping(root, "the cluster", "cluster", "nodes", "groups", "defaults", "steps", "limits", "pre-installs", "post-installs", "custom-steps", "variables", "server-key", "verify");
         var name = file.RequiredText("cluster");
         binder.Mapping(file.Node("defaults"), "'defaults'", NodeKeys);
         var groups = Groups(binder, file);
@@ -48,14 +48,20 @@ public static partial class ClusterReader
         clusters.Add(new Cluster(
             name,
             nodes.ToImmutable(),
-            StepsReader.Read(binder, steps, "minimal-env", Cluster.DefaultMinimalEnv, "untrusted"),
-            StepsReader.Read(binder, steps, "install", Cluster.DefaultInstall, "chain"),
-            StepsReader.Read(binder, steps, "boot", Cluster.DefaultBoot, "kexec", "classical", "hard-reboot"),
+            StepsReader.Read(binder, steps, "minimal-env", Cluster.KnownMinimalEnv, Cluster.DefaultMinimalEnv),
+            StepsReader.Read(binder, steps, "install", Cluster.DefaultInstall, Cluster.DefaultInstall),
+            StepsReader.Read(binder, steps, "boot", Cluster.DefaultBoot, Cluster.DefaultBoot),
             limits.Int("reboot-window", 1, 10_000, 50),
             limits.Duration("gather", TimeSpan.FromSeconds(30), TimeSpan.Zero, TimeSpan.FromHours(1)),
             limits.Duration("step-timeout", TimeSpan.FromSeconds(180), TimeSpan.FromSeconds(1), TimeSpan.FromHours(2)),
-            [],
-            file.Choice("verify", VerifyMode.Sample)));
+            InstallsReader.Read(binder, file, "post-installs", folder))
+        {
+            PreInstalls = InstallsReader.Read(binder, file, "pre-installs", folder),
+            Operations = OperationsReader.Read(binder, file.Node("custom-steps"), SiteReader.Code, folder).Operations,
+            Variables = InstallsReader.Variables(binder, file, "variables", SiteReader.Code),
+            Verify = file.Choice("verify", VerifyMode.Sample),
+            ServerKey = file.Bool("server-key", false),
+        });
         // Layers shared by many nodes are bound once for each of them: the same finding is told once.
         foreach (var error in binder.Findings.DistinctBy(e => (e.Code, e.At, NodeInMessage().Replace(e.Message, ""))))
             findings.Add(new SiteFinding(error, text));
@@ -84,7 +90,7 @@ public static partial class ClusterReader
             return lower;
         if (lower is not YamlMapping below || upper is not YamlMapping above)
             return upper;
-        var entries = below.Entries.ToList();
+        var entries = below.Entries.Where(e => !LayoutReader.Replaces(above, e.Key)).ToList();
         foreach (var entry in above.Entries)
         {
             var at = entries.FindIndex(e => e.Key == entry.Key);

@@ -7,8 +7,10 @@ namespace Ka.Server.Configuration;
 /// <summary>Reads the strategies of one macro step, in the order in which they are tried.</summary>
 static class StepsReader
 {
+    /// <param name="known">Every strategy of the macro step, with what holds where the file is silent.</param>
+    /// <param name="fallback">What is tried when the file says nothing.</param>
     public static ImmutableArray<StrategySettings> Read(
-        YamlBinder binder, YamlSection steps, string key, ImmutableArray<StrategySettings> fallback, params string[] known)
+        YamlBinder binder, YamlSection steps, string key, ImmutableArray<StrategySettings> known, ImmutableArray<StrategySettings> fallback)
     {
         if (!steps.Has(key))
             return fallback;
@@ -17,10 +19,10 @@ static class StepsReader
         {
             var strategy = binder.Mapping(item, $"a strategy of '{key}'", "do", "retries", "timeout", "level", "first-sign");
             var name = strategy.RequiredText("do");
-            var defaults = fallback.FirstOrDefault(s => s.Do == name);
+            var defaults = known.FirstOrDefault(s => s.Do == name);
             if (defaults is null)
             {
-                strategy.Refuse("do", SiteReader.Code, $"strategy '{name}' is not known in '{key}'", $"one of: {string.Join(", ", known)}");
+                strategy.Refuse("do", SiteReader.Code, $"strategy '{name}' is not known in '{key}'", $"one of: {string.Join(", ", known.Select(k => k.Do))}");
                 continue;
             }
             var level = strategy.Text("level", defaults.Level);
@@ -34,7 +36,7 @@ static class StepsReader
                 strategy.OptionalDuration("first-sign", TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)) ?? defaults.FirstSign));
         }
         if (strategies.Count == 0)
-            steps.Refuse(key, SiteReader.Code, $"'{key}' has no strategy", "a list such as [ { do: " + known[0] + " } ], or leave it out");
+            steps.Refuse(key, SiteReader.Code, $"'{key}' has no strategy", "a list such as [ { do: " + known[0].Do + " } ], or leave it out");
         return strategies.ToImmutable();
     }
 }

@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 using Ka.Core.Disks;
 using Ka.Core.Documents;
 using Ka.Core.Environments;
+using Ka.Server.Configuration;
 using Ka.Yaml;
 
 namespace Ka.Server.Environments;
@@ -37,8 +38,17 @@ public sealed record Description(
     Location BootAt,
     Location DigestAt)
 {
+    public NamedPostInstall? PreInstall { get; init; }
+
+    public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
+    public ImmutableArray<TemplateFile> Templates { get; init; } = [];
+
+    /// <summary>Every script that the environment brings, the pre-install first.</summary>
+    public IEnumerable<NamedPostInstall> Installs => PreInstall is { } pre ? PostInstalls.Prepend(pre) : PostInstalls;
+
     public IEnumerable<NamedFile> Files =>
-        PostInstalls.SelectMany(p => new[] { p.Archive, p.Script }).OfType<NamedFile>().Prepend(Image);
+        Installs.SelectMany(p => new[] { p.Archive, p.Script }).OfType<NamedFile>().Prepend(Image);
 }
 
 /// <summary>Reads environment descriptions: Ka's own form and Kadeploy3's flat one, which it contains.</summary>
@@ -48,7 +58,7 @@ public static partial class DescriptionReader
 
     static readonly string[] Keys =
     [
-        "name", "version", "description", "author", "visibility", "destructive", "os", "arch", "alias", "labels", "image", "filesystem", "boot",
+        "name", "version", "description", "author", "visibility", "destructive", "os", "arch", "alias", "labels", "files", "image", "filesystem", "boot",
         "postinstall", "postinstalls", "preinstall", "partition_type", "multipart", "options", "custom_variables", "user",
     ];
 
@@ -61,7 +71,7 @@ public static partial class DescriptionReader
         var name = top.RequiredScalar("name");
         if (name is { Text.Length: > 0 } && !Name().IsMatch(name.Text))
             top.Refuse("name", Code, $"'{DocumentError.Cut(name.Text)}' is no environment name", "1 to 64 letters, digits, '.', '_', '+' or '-', beginning with a letter or digit");
-        foreach (var later in (string[])["preinstall", "multipart", "options"])
+        foreach (var later in (string[])["multipart", "options"])
             if (top.Has(later) && top.OptionalText(later) is not "false")
                 top.Refuse(later, Code, $"'{later}' is not supported yet");
         var os = top.Text("os", "linux");
@@ -78,7 +88,12 @@ public static partial class DescriptionReader
             image, kind, compression, digest, FileSystem(top, binder),
             boot.OptionalText("kernel"), boot.OptionalText("initrd"),
             [.. (boot.OptionalText("params") ?? boot.Text("kernel_params", "")).Split(' ', StringSplitOptions.RemoveEmptyEntries)],
-            [.. PostInstalls(top, binder)], boot.At, digestAt);
+            [.. PostInstalls(top, binder)], boot.At, digestAt)
+        {
+            PreInstall = top.Node("preinstall") is { } pre ? PostInstall(binder.Mapping(pre, "the pre-install", InstallKeys)) : null,
+            Variables = InstallsReader.Variables(binder, top, "custom_variables", Code),
+            Templates = [.. TemplateReader.Read(binder, top)],
+        };
         return (binder.HasErrors ? null : description, binder.Findings);
     }
 
@@ -128,30 +143,34 @@ public static partial class DescriptionReader
                 return FileSystemKind.Ext4;
             case "xfs":
                 return FileSystemKind.Xfs;
+            case "btrfs":
+                return FileSystemKind.Btrfs;
             default:
-                section.Refuse(key, Code, $"filesystem '{DocumentError.Cut(text)}' is not supported", "ext4 or xfs");
+                section.Refuse(key, Code, $"filesystem '{DocumentError.Cut(text)}' is not supported", "ext4, xfs or btrfs");
                 return FileSystemKind.Ext4;
         }
     }
 
-    static IEnumerable<NamedPostInstall> PostInstalls(YamlSection top, YamlBinder binder)
+    static readonly string[] InstallKeys = ["archive", "compression", "script", "run", "timeout"];
+
+    static IEnumerable<NamedPostInstall> PostInstalls(YamlSection top, YamlBinder binder) =>
+        top.List("postinstalls").Concat(top.List("postinstall"))
+            .Select(item => PostInstall(binder.Mapping(item, "a post-install", InstallKeys))).OfType<NamedPostInstall>();
+
+    static NamedPostInstall? PostInstall(YamlSection entry)
     {
-        foreach (var item in top.List("postinstalls").Concat(top.List("postinstall")))
+        var archive = entry.OptionalScalar("archive");
+        var run = (entry.OptionalText("run") ?? entry.Text("script", "none")).Split(' ', StringSplitOptions.RemoveEmptyEntries).ToImmutableArray();
+        var timeout = entry.Duration("timeout", TimeSpan.FromSeconds(120), TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
+        if (archive is not null)
         {
-            var entry = binder.Mapping(item, "a post-install", "archive", "compression", "script", "run", "timeout");
-            var archive = entry.OptionalScalar("archive");
-            var run = (entry.OptionalText("run") ?? entry.Text("script", "none")).Split(' ', StringSplitOptions.RemoveEmptyEntries).ToImmutableArray();
-            var timeout = entry.Duration("timeout", TimeSpan.FromSeconds(120), TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
-            if (archive is not null)
-            {
-                var compression = entry.OptionalEnum<ImageCompression>("compression") ?? ByName(archive.Text);
-                yield return new NamedPostInstall(new NamedFile(archive.Text, archive.At), compression, null, run is ["none"] ? [] : run, timeout, entry.At);
-            }
-            else if (run is [var program, ..] && program != "none")
-                yield return new NamedPostInstall(null, ImageCompression.None, new NamedFile(program, entry.At), run[1..], timeout, entry.At);
-            else
-                entry.Refuse("script", Code, "a post-install needs an archive or a script");
+            var compression = entry.OptionalEnum<ImageCompression>("compression") ?? ByName(archive.Text);
+            return new NamedPostInstall(new NamedFile(archive.Text, archive.At), compression, null, run is ["none"] ? [] : run, timeout, entry.At);
         }
+        if (run is [var program, ..] && program != "none")
+            return new NamedPostInstall(null, ImageCompression.None, new NamedFile(program, entry.At), run[1..], timeout, entry.At);
+        entry.Refuse("script", Code, "it needs an archive or a script");
+        return null;
     }
 
     [GeneratedRegex(@"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]

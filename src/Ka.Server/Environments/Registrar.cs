@@ -32,7 +32,7 @@ public static class Registrar
             return Refuse(FaultCodes.ArchiveKernelMissing, "the description names no kernel and none was found in /boot", description.BootAt);
         if (reading.Tree.CheckBoot(boot.Kernel, boot.Initrd) is { } missing)
             return (null, new RegistrationRefusal(missing, description.BootAt));
-        foreach (var post in description.PostInstalls)
+        foreach (var post in description.Installs)
             if (post.Archive is { } archive && Registration.ReadArchive(files.PathOf(digests[archive.Path]), post.Compression, cancel).Fault is { } fault)
                 return (null, new RegistrationRefusal(fault, archive.At));
         if (FileManifests.Keep(files, sha256, reading.Tree).Fault is { } notKept)
@@ -46,18 +46,29 @@ public static class Registrar
     static OsEnvironment Make(Description description, ImmutableDictionary<string, string> digests, BootSpec boot, Image image, DateTimeOffset now) => new(
         description.Name, description.Version, "root", description.Text, description.Author, description.Visibility, description.Destructive,
         description.Os, description.Arch, image, description.FileSystem, boot,
-        [.. description.PostInstalls.Select((p, i) => new PostInstall(
-            $"post-install {i + 1}", p.Archive is { } a ? digests[a.Path] : null, p.Compression, p.Script is { } s ? digests[s.Path] : null, p.Command, p.Timeout))],
-        now);
+        [.. description.PostInstalls.Select((p, i) => Make(p, $"post-install {i + 1}", digests))],
+        now)
+    {
+        PreInstall = description.PreInstall is { } pre ? Make(pre, "pre-install", digests) : null,
+        Variables = description.Variables,
+        Files = description.Templates,
+    };
+
+    static PostInstall Make(NamedPostInstall install, string name, ImmutableDictionary<string, string> digests) => new(
+        name, install.Archive is { } a ? digests[a.Path] : null, install.Compression, install.Script is { } s ? digests[s.Path] : null, install.Command, install.Timeout);
 
     public static IEnumerable<string> FilesOf(OsEnvironment environment) =>
-        environment.PostInstalls.SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>().Prepend(environment.Image.Sha256);
+        environment.PostInstalls.Concat(environment.PreInstall is { } pre ? [pre] : []).SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>().Prepend(environment.Image.Sha256);
 
     /// <summary>Whether registering the second over the first would change nothing.</summary>
     public static bool SameContent(OsEnvironment a, OsEnvironment b) =>
         a.Image == b.Image && a.Description == b.Description && a.Author == b.Author && a.Visibility == b.Visibility && a.Destructive == b.Destructive
         && a.Os == b.Os && a.Arch == b.Arch && a.FileSystem == b.FileSystem
         && a.Boot.Kernel == b.Boot.Kernel && a.Boot.Initrd == b.Boot.Initrd && a.Boot.Params.SequenceEqual(b.Boot.Params)
+        && a.Variables.SequenceEqual(b.Variables) && a.Files.SequenceEqual(b.Files)
         && a.PostInstalls.Length == b.PostInstalls.Length
-        && a.PostInstalls.Zip(b.PostInstalls).All(p => p.First with { Command = [] } == p.Second with { Command = [] } && p.First.Command.SequenceEqual(p.Second.Command));
+        && a.PostInstalls.Zip(b.PostInstalls).All(p => Same(p.First, p.Second))
+        && (a.PreInstall is null ? b.PreInstall is null : b.PreInstall is { } other && Same(a.PreInstall, other));
+
+    static bool Same(PostInstall a, PostInstall b) => a with { Command = [] } == b with { Command = [] } && a.Command.SequenceEqual(b.Command);
 }

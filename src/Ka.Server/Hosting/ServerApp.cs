@@ -63,13 +63,14 @@ public static class ServerApp
         services.AddSingleton(_ => new Database(Path.Combine(configuration.StateDirectory, "ka.db")));
         services.AddSingleton<Journal>().AddSingleton<WorkflowTable>().AddSingleton<NodeTable>().AddSingleton<LogTable>().AddSingleton<EnvironmentCatalogue>();
         services.AddSingleton(_ => new FileStore(Path.Combine(configuration.StateDirectory, "files")));
+        services.AddSingleton(_ => new SiteKeys(configuration.StateDirectory));
         services.AddSingleton<AgentHub>().AddSingleton<NodeBoots>().AddSingleton<BootDirectory>();
         services.AddSingleton(Channel.CreateBounded<BootEvent>(new BoundedChannelOptions(4096) { SingleReader = true, FullMode = BoundedChannelFullMode.DropOldest }));
         services.AddSingleton(s => new BootServer(
             BootSettingsOf(configuration), s.GetRequiredService<BootDirectory>(), s.GetRequiredService<Channel<BootEvent>>().Writer, TimeProvider.System));
         services.AddSingleton(_ => new ChainSource(configuration.Nodes.Address, configuration.Nodes.Chain, ChainOptions.Default));
         services.AddSingleton(s => new WorkflowResources(
-            s.GetRequiredService<AgentHub>(), s.GetRequiredService<NodeBoots>(), s.GetRequiredService<ChainSource>(), configuration.Nodes.Address,
+            s.GetRequiredService<AgentHub>(), s.GetRequiredService<NodeBoots>(), s.GetRequiredService<BootDirectory>(), site, s.GetRequiredService<SiteKeys>(), s.GetRequiredService<ChainSource>(), configuration.Nodes.Address,
             s.GetRequiredService<FileStore>(), secrets, s.GetRequiredService<Journal>(), s.GetRequiredService<WorkflowTable>(), s.GetRequiredService<NodeTable>(),
             s.GetRequiredService<LogTable>(), TimeProvider.System));
         services.AddSingleton<WorkflowHost>().AddHostedService(s => s.GetRequiredService<WorkflowHost>());

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using Ka.Server.Environments;
 
 namespace Ka.Server.Hosting;
 
@@ -12,8 +13,9 @@ public sealed class ServerSecrets
 {
     readonly byte[] _secret;
 
-    ServerSecrets(byte[] secret, X509Certificate2 certificate, string tokenHash, string tokenFile)
+    ServerSecrets(byte[] secret, X509Certificate2 certificate, string tokenHash, string tokenFile, DiskKeys diskKeys)
     {
+        DiskKeys = diskKeys;
         _secret = secret;
         Certificate = certificate;
         TokenHash = tokenHash;
@@ -27,6 +29,9 @@ public sealed class ServerSecrets
 
     public string TokenFile { get; }
 
+    /// <summary>The keys of encrypted disks.</summary>
+    public DiskKeys DiskKeys { get; }
+
     string TokenHash { get; }
 
     /// <summary>Reads them, or makes them when the directory is new.</summary>
@@ -37,7 +42,7 @@ public sealed class ServerSecrets
         var pfx = ReadOrMake(Path.Combine(stateDirectory, "agent.pfx"), MakeCertificate);
         var tokenFile = Path.Combine(stateDirectory, "token");
         var token = Encoding.ASCII.GetString(ReadOrMake(tokenFile, () => Encoding.ASCII.GetBytes(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(24)) + "\n"))).Trim();
-        return new ServerSecrets(secret, X509CertificateLoader.LoadPkcs12(pfx, null), Hash(token), tokenFile);
+        return new ServerSecrets(secret, X509CertificateLoader.LoadPkcs12(pfx, null), Hash(token), tokenFile, new DiskKeys(Path.Combine(stateDirectory, "disk-keys")));
     }
 
     /// <summary>Whether a bearer token is the right one, in constant time.</summary>
@@ -50,7 +55,7 @@ public sealed class ServerSecrets
 
     public static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
 
-    static byte[] ReadOrMake(string path, Func<byte[]> make)
+    internal static byte[] ReadOrMake(string path, Func<byte[]> make)
     {
         if (File.Exists(path))
             return File.ReadAllBytes(path);
@@ -63,7 +68,11 @@ public sealed class ServerSecrets
             Access = FileAccess.Write,
             UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
         }))
+        {
             file.Write(bytes);
+            if (DurableFile.Sync(file) is { } lost)
+                throw new IOException($"{path}: {lost.Message}: {lost.Evidence}");
+        }
         File.Move(temporary, path);
         return bytes;
     }

@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Ka.Core.Clusters;
 using Ka.Core.Disks;
+using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
 using Ka.Engine;
@@ -12,12 +13,14 @@ using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Server.Agents;
 using Ka.Server.Environments;
+using Ka.Server.Hosting;
 using Ka.Store;
 
 namespace Ka.Server.Workflows;
 
 /// <summary>The agents port of one workflow: turns tasks into typed orders and their results into faults, logs and facts.</summary>
-sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTable logs, LiveProgress live, FileStore files, TimeProvider clock) : IAgents
+sealed class AgentPort(
+    Workflow workflow, AgentHub hub, SiteKeys keys, DiskKeys diskKeys, NodeTable table, LogTable logs, LiveProgress live, FileStore files, TimeProvider clock) : IAgents
 {
     readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;
 
@@ -32,9 +35,10 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
     async Task<Fault?> DoAsync(ClusterNode node, int index, AgentTask task, AttemptId attempt, TimeSpan deadline, CancellationToken cancel)
     {
         var part = 0;
-        if (task == AgentTask.Verify && FileManifests.Find(files, workflow.Environment.Image.Sha256) is null)
-            return Fault.Of(FaultCodes.ManifestMissing, $"the list of the image's files is no longer in the store: {workflow.Environment.Image.Sha256}");
-        foreach (var order in Orders(node, task, $"{attempt.Workflow}/{attempt.Run}/{index}"))
+        var (orders, refused) = await OrdersAsync(node, task, $"{attempt.Workflow}/{attempt.Run}/{index}", cancel);
+        if (refused is not null)
+            return refused;
+        foreach (var order in orders)
         {
             var id = attempt.Order($"{Word(task)}.{part++}", index);
             var fault = await GiveAsync(node, Word(task), new OrderGiven(id, (int)deadline.TotalSeconds, order), cancel);
@@ -45,6 +49,47 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
             return jumped ? null : fault;
         }
         return null;
+    }
+
+    public IAsyncEnumerable<NodeResult> OperateAsync(NodeBits nodes, CustomOperation operation, int again, AttemptId attempt, Pace pace, CancellationToken cancel) =>
+        FanOut.Over(
+            nodes,
+            pace,
+            (index, token) => GiveAsync(
+                _roster[index],
+                operation.Name,
+                new OrderGiven(attempt.Order($"custom.{operation.Name}.{again}", index), (int)pace.Deadline.TotalSeconds, Orders(_roster[index], operation)),
+                token),
+            index => Fault.Of(FaultCodes.StepTimeout, $"{operation.Name} was not done within {pace.Deadline.TotalSeconds:0} s"),
+            cancel);
+
+    AgentOrder Orders(ClusterNode node, CustomOperation operation) => operation.Action == OperationAction.Send
+        ? new PutFile(operation.File!, operation.FileName!, operation.Destination!, KadeployVariables.For(workflow, node))
+        : new RunScript(Script(operation.Name, null, operation.File, operation.Arguments, node, operation.Timeout));
+
+    /// <summary>The orders of a task; those that need something signed or made on the server first wait for it here.</summary>
+    /// <param name="luck">Names the attempt and the node: other files are read back on each node and at each try.</param>
+    async Task<(IEnumerable<AgentOrder> Orders, Fault? Fault)> OrdersAsync(ClusterNode node, AgentTask task, string luck, CancellationToken cancel)
+    {
+        switch (task)
+        {
+            case AgentTask.Keys when workflow.Cluster.ServerKey:
+                var (key, noKey) = await keys.ClientKeyAsync(cancel);
+                return ([new InstallKeys(workflow.AuthorizedKeys.Add(key ?? ""))], noKey);
+            case AgentTask.HostCertificate:
+                if (table.Fact(workflow.Id, node.Name, "hostKey") is not { Length: > 0 } hostKey)
+                    return ([], null);
+                var (certificate, unsigned) = await keys.SignHostAsync(hostKey, $"{node.Name} {workflow.Id}", [node.Name, node.Address], cancel);
+                return ([new InstallHostCertificate(certificate ?? "")], unsigned);
+            case AgentTask.Verify:
+                var (image, boot) = (workflow.Environment.Image.Sha256, workflow.Environment.Boot);
+                if (FileManifests.Find(files, image) is not { } manifest)
+                    return ([], Fault.Of(FaultCodes.ManifestMissing, $"the list of the image's files is no longer in the store: {image}"));
+                var seed = BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(luck)));
+                return ([new VerifyTarget(manifest, image, workflow.Options.Verify, seed, boot.Kernel, boot.Initrd)], null);
+            default:
+                return (Orders(node, task), null);
+        }
     }
 
     /// <summary>Gives one order, logs what the node said, and keeps what it found out.</summary>
@@ -61,17 +106,26 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
         return result.Fault is { } fault ? Fault.Of(new FaultCode(fault.Code), fault.Message, fault.Evidence) : null;
     }
 
-    /// <param name="luck">Names the attempt and the node: other files are read on each node and at each try.</param>
-    IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task, string luck)
+    IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task)
     {
         var filesystem = workflow.Environment.FileSystem;
         switch (task)
         {
+            case AgentTask.SitePreInstall:
+                foreach (var script in workflow.Cluster.PreInstalls)
+                    yield return Install(script, node);
+                break;
+            case AgentTask.PreInstall:
+                yield return Install(workflow.Environment.PreInstall!, node);
+                break;
             case AgentTask.Partition:
-                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes);
+                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes, Key(node));
                 break;
             case AgentTask.Format:
                 yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: false);
+                break;
+            case AgentTask.FormatDeploy:
+                yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: true);
                 break;
             case AgentTask.Mount:
                 yield return new MountTarget(node.Disk, node.Layout, filesystem);
@@ -80,17 +134,18 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
                 yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: true);
                 yield return new MountTarget(node.Disk, node.Layout, filesystem);
                 break;
-            case AgentTask.Verify:
-                var (image, boot) = (workflow.Environment.Image.Sha256, workflow.Environment.Boot);
-                var seed = BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(luck)));
-                yield return new VerifyTarget(FileManifests.Find(files, image)!, image, workflow.Verify, seed, boot.Kernel, boot.Initrd);
-                break;
             case AgentTask.Identity:
                 yield return new SetIdentity(node.Name, node.Disk, node.Layout, filesystem);
                 break;
             case AgentTask.PostInstall:
                 foreach (var script in workflow.Environment.PostInstalls.Concat(workflow.Cluster.PostInstalls))
-                    yield return new RunScript(Script(script.Name, script.ArchiveSha256, script.ScriptSha256, script.Command, node, script.Timeout, script.Compression));
+                    yield return Install(script, node);
+                break;
+            case AgentTask.HostCertificate:
+                break; // made with its signature
+            case AgentTask.Files:
+                var values = TemplateValues.Of(node, workflow.Cluster, workflow.Environment);
+                yield return new WriteFiles([.. workflow.Environment.Files.Select(f => Rendered(f, values))]);
                 break;
             case AgentTask.Keys:
                 yield return new InstallKeys(workflow.AuthorizedKeys);
@@ -102,7 +157,7 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
                 yield return new SyncTarget(Unmount: false);
                 break;
             case AgentTask.Kexec:
-                yield return new KexecTarget(Boot(node), node.Disk, node.Layout, filesystem);
+                yield return new KexecTarget(Boot(node), node.Disk, node.Layout, filesystem, Key(node));
                 break;
             case AgentTask.Reboot:
                 yield return new RebootNode();
@@ -110,25 +165,42 @@ sealed class AgentPort(Workflow workflow, AgentHub hub, NodeTable table, LogTabl
         }
     }
 
+    /// <summary>Orders are neither journalled nor logged; the key goes to this node's agent and nowhere else.</summary>
+    DiskKey? Key(ClusterNode node) => node.Layout.IsEncrypted() ? new DiskKey(diskKeys.Of(node.Name)) : null;
+
     BootTarget Boot(ClusterNode node)
     {
         var boot = workflow.Environment.Boot;
-        return new BootTarget(boot.Kernel, boot.Initrd, [.. boot.Params.Concat(node.Params).Distinct(StringComparer.Ordinal)]);
+        return new BootTarget(boot.Kernel, boot.Initrd, boot.ParamsOn(node.Params));
     }
+
+    /// <exception cref="InvalidOperationException">The planner let a template pass that has no rendering.</exception>
+    static RenderedFile Rendered(TemplateFile file, TemplateValues values) =>
+        NodeTemplate.TryRender(file, values, out var text, out var errors)
+            ? new RenderedFile(file.Path, text, file.Mode)
+            : throw new InvalidOperationException($"{file.Path}: {errors[0].Message}");
+
+    RunScript Install(PostInstall script, ClusterNode node) =>
+        new(Script(script.Name, script.ArchiveSha256, script.ScriptSha256, script.Command, node, script.Timeout, script.Compression));
 
     ScriptSpec Script(
         string name, string? archive, string? file, ImmutableArray<string> command, ClusterNode node, TimeSpan timeout,
-        Core.Environments.ImageCompression compression = Core.Environments.ImageCompression.None) =>
+        ImageCompression compression = ImageCompression.None) =>
         new(name, archive, compression, file, file is null ? command : ["", .. command], KadeployVariables.For(workflow, node), (int)timeout.TotalSeconds);
 
     public static string Word(AgentTask task) => task switch
     {
+        AgentTask.SitePreInstall => "site_pre_install",
+        AgentTask.PreInstall => "pre_install",
         AgentTask.Partition => "partition",
         AgentTask.Format => "format",
+        AgentTask.FormatDeploy => "format",
         AgentTask.Mount => "mount",
         AgentTask.Reformat => "reformat",
         AgentTask.Verify => "verify",
         AgentTask.Identity => "identity",
+        AgentTask.HostCertificate => "host_certificate",
+        AgentTask.Files => "files",
         AgentTask.PostInstall => "post_install",
         AgentTask.Keys => "keys",
         AgentTask.Bootloader => "bootloader",
@@ -144,13 +216,16 @@ static class KadeployVariables
     public static ImmutableDictionary<string, string> For(Workflow workflow, ClusterNode node)
     {
         var environment = workflow.Environment;
-        return new Dictionary<string, string>
+        var own = new Dictionary<string, string>(workflow.Cluster.Variables);
+        foreach (var (name, value) in environment.Variables)
+            own[name] = value;
+        return new Dictionary<string, string>(own)
         {
             ["KADEPLOY_CLUSTER"] = workflow.Cluster.Name,
             ["KADEPLOY_ENV"] = environment.Name,
             ["KADEPLOY_ENV_KERNEL"] = environment.Boot.Kernel,
             ["KADEPLOY_ENV_INITRD"] = environment.Boot.Initrd ?? "",
-            ["KADEPLOY_ENV_KERNEL_PARAMS"] = string.Join(' ', environment.Boot.Params.Concat(node.Params).Distinct(StringComparer.Ordinal)),
+            ["KADEPLOY_ENV_KERNEL_PARAMS"] = string.Join(' ', environment.Boot.ParamsOn(node.Params)),
             ["KADEPLOY_ENV_HYPERVISOR"] = "",
             ["KADEPLOY_ENV_HYPERVISOR_PARAMS"] = "",
             ["KADEPLOY_OS_KIND"] = environment.Os,
@@ -158,6 +233,7 @@ static class KadeployVariables
             {
                 FileSystemKind.Ext4 => "ext4",
                 FileSystemKind.Xfs => "xfs",
+                FileSystemKind.Btrfs => "btrfs",
                 FileSystemKind.Vfat => "vfat",
                 FileSystemKind.Swap => "swap",
                 FileSystemKind.None => "",

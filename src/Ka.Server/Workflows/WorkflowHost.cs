@@ -18,7 +18,7 @@ namespace Ka.Server.Workflows;
 
 /// <summary>What workflows need of the server.</summary>
 public sealed record WorkflowResources(
-    AgentHub Hub, NodeBoots Boots, ChainSource Source, IPAddress Address, FileStore Files, ServerSecrets Secrets,
+    AgentHub Hub, NodeBoots Boots, BootDirectory Directory, Site Site, SiteKeys Keys, ChainSource Source, IPAddress Address, FileStore Files, ServerSecrets Secrets,
     Journal Journal, WorkflowTable Workflows, NodeTable Nodes, LogTable Logs, TimeProvider Clock);
 
 /// <summary>A workflow of this process.</summary>
@@ -92,17 +92,18 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
         var workflow = fold.Workflow;
         var progress = new LiveProgress(have.Clock);
         var roster = workflow.Cluster.Nodes;
-        var agents = new AgentPort(workflow, have.Hub, have.Nodes, have.Logs, progress, have.Files, have.Clock);
+        var agents = new AgentPort(workflow, have.Hub, have.Keys, have.Secrets.DiskKeys, have.Nodes, have.Logs, progress, have.Files, have.Clock);
         var world = new Engine.Ports.World(
             have.Clock,
             new PowerControl(roster, have.Clock, PowerDrivers.Find, node => have.Hub.HasCheckedIn(workflow.Id, node)),
             new BootPort(workflow.Id, roster, have.Boots),
             new PresencePort(workflow.Id, roster, have.Hub, have.Boots, have.Nodes, have.Clock),
             agents,
-            new ChainBroadcast(workflow, agents, have.Hub, have.Source, have.Address, have.Files, have.Secrets));
+            new ChainBroadcast(workflow, agents, have.Hub, have.Source, have.Address, have.Files, have.Secrets),
+            new SystemsPort(workflow, have.Site, have.Keys, have.Directory, have.Boots, have.Hub, have.Nodes, have.Clock));
         var windows = new Engine.Automata.Windows(
             _rebootWindows.GetOrAdd(workflow.Cluster.Name, _ => new Window(workflow.Cluster.RebootWindow)),
-            new Window(Planner.ProbeWindow), new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow));
+            new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow), new Window(Planner.SystemWindow));
         var live = new LiveWorkflow(workflow, new Runner(workflow.Id, fence, world, windows, have.Journal), progress);
         _live[workflow.Id] = live;
         _ = _strand.StartNew(() => RunAsync(live, fence, fold), _stopping.Token).Unwrap();
@@ -153,7 +154,7 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
             states.AddRange(started.Nodes.Select(n => new NodeState(workflow.NodeNames[n], "deploying", environment, workflow.Id, null, now)));
         foreach (var finish in turn.Decisions.OfType<Decision.Finish>())
             states.AddRange(finish.Nodes.Select(n => new NodeState(
-                workflow.NodeNames[n], finish.Fault is null ? "deployed" : "failed", environment, workflow.Id, finish.Fault, now)));
+                workflow.NodeNames[n], finish.Fault is null ? workflow.Options.Breakpoint is null ? "deployed" : "at breakpoint" : "failed", environment, workflow.Id, finish.Fault, now)));
         if (states.Count > 0)
             have.Nodes.SetStates(states);
     }

@@ -23,14 +23,14 @@ public sealed class Breaking(RealLab lab)
     public async Task A_machine_broken_at_a_macro_step_fails_with_its_cause_and_the_others_finish(string macro, string step, string codes, string boot)
     {
         await lab.ServeAsync(Impatient(boot));
-        var id = await lab.BeginAsync("tiny", "node[1-4]");
+        var (id, deploying) = await lab.BeginWaitingAsync("tiny", "node[1-4]");
         foreach (var (node, how) in new[] { ("node1", "cable"), ("node2", "hang"), ("node3", "off") })
         {
             await lab.UntilAsync(id, $"{node} is at {step}", o => o.PerNode.Any(n => n.Node == node && IsAt(n, step)), TimeSpan.FromMinutes(6));
             var broken = await lab.LabAsync("break", node, "--how", how);
             Assert.True(broken.Status == 0, broken.ToString());
         }
-        var watched = await lab.KaAsync("ops", "watch", id);
+        var watched = await deploying;
         var ended = await lab.ShowAsync(id);
         Assert.True(watched.Status == 3, RealLab.Summary(ended) + watched);
         Assert.Equal("node4", ended.Ok);

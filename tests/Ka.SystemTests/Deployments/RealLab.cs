@@ -98,6 +98,21 @@ public sealed class RealLab : IAsyncLifetime
         return ended.Output.Trim();
     }
 
+    /// <summary>Starts <c>ka deploy</c> as a person does, who waits for its end; gives the id as soon as the operation is listed.</summary>
+    public async Task<(string Id, Task<Ended> Ended)> BeginWaitingAsync(string environment, string nodes)
+    {
+        var before = await RunningAsync();
+        var ended = KaAsync("deploy", environment, "-w", nodes, "-k", Key + ".pub", "--yes");
+        var id = await UntilAsync("the operation is listed", async () => (await RunningAsync()).Except(before).FirstOrDefault(), TimeSpan.FromSeconds(60));
+        return (id, ended);
+    }
+
+    async Task<string[]> RunningAsync()
+    {
+        var listed = await MustKaAsync("ops", "ls", "-o", "json");
+        return [.. JsonSerializer.Deserialize(listed.Output, RestJson.Default.OperationReplyArray)!.Where(o => o.State == "running").Select(o => o.Id)];
+    }
+
     public async Task<OperationReply> ShowAsync(string id)
     {
         var ended = await KaAsync("ops", "show", id, "-o", "json");

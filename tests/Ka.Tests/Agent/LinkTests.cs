@@ -18,7 +18,7 @@ public sealed class LinkTests : IDisposable
     readonly string _root = Directory.CreateTempSubdirectory("ka-agent").FullName;
     readonly CancellationTokenSource _stop = new();
 
-    AgentPaths Paths => new(Sys: _root + "/sys", Run: _root + "/run", Target: _root + "/target", Home: _root + "/home");
+    AgentPaths Paths => new(Sys: _root + "/sys", Run: _root + "/run", Target: _root + "/target", Home: _root + "/home", OsRelease: _root + "/os-release");
 
     public void Dispose()
     {
@@ -123,6 +123,7 @@ public sealed class LinkTests : IDisposable
     [Fact]
     public async Task A_message_that_it_cannot_read_does_not_break_the_link()
     {
+        await File.WriteAllTextAsync(_root + "/os-release", "NAME=\"Ka minimal environment\"\nID=ka-minimal\n");
         await using var server = await ScriptedServer.Start();
         _ = StartAgent(server.Boot);
         var session = await server.Accept();
@@ -133,6 +134,79 @@ public sealed class LinkTests : IDisposable
         Assert.Null((await session.Next<AgentResult>()).Fault);
         Assert.Equal("ssh-ed25519 AAAA me\n", await File.ReadAllTextAsync(_root + "/home/.ssh/authorized_keys"));
         session.Break();
+    }
+
+    [Fact]
+    public async Task Of_keys_that_somebody_left_in_memory_only_the_present_ones_stay()
+    {
+        await File.WriteAllTextAsync(_root + "/os-release", "ID=ka-minimal\n");
+        await PutAsync("/home/.ssh/authorized_keys", "ssh-ed25519 BBBB former\n");
+        Assert.Null((await CarryAsync(new InstallKeys(["ssh-ed25519 AAAA me"]))).Fault);
+        Assert.Equal("ssh-ed25519 AAAA me\n", await File.ReadAllTextAsync(_root + "/home/.ssh/authorized_keys"));
+    }
+
+    [Fact]
+    public async Task A_system_that_somebody_uses_keeps_its_own_keys()
+    {
+        await File.WriteAllTextAsync(_root + "/os-release", "ID=debian\n");
+        await PutAsync("/home/.ssh/authorized_keys", "ssh-ed25519 BBBB owner\n");
+        Assert.Null((await CarryAsync(new InstallKeys(["ssh-ed25519 AAAA me"]))).Fault);
+        Assert.Equal("ssh-ed25519 BBBB owner\n", await File.ReadAllTextAsync(_root + "/home/.ssh/authorized_keys"));
+    }
+
+    const string Certificate = "ssh-ed25519-cert-v01@openssh.com AAAA root@gris-1";
+
+    [Fact]
+    public async Task A_host_certificate_gets_a_file_of_its_own_where_the_configuration_takes_one_in()
+    {
+        await PutAsync("/target/etc/ssh/sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\nPort 22\n");
+        Assert.Equal("yes", (await CarryAsync(new InstallHostCertificate(Certificate))).Values!["hostCertificate"]);
+        Assert.Equal(Certificate + "\n", await File.ReadAllTextAsync(_root + "/target/etc/ssh/ssh_host_ed25519_key-cert.pub"));
+        Assert.Equal("HostCertificate /etc/ssh/ssh_host_ed25519_key-cert.pub\n", await File.ReadAllTextAsync(_root + "/target/etc/ssh/sshd_config.d/ka.conf"));
+    }
+
+    [Fact]
+    public async Task A_host_certificate_stands_before_any_match_block_once()
+    {
+        await PutAsync("/target/etc/ssh/sshd_config", "Port 22\nMatch User x\n");
+        await CarryAsync(new InstallHostCertificate(Certificate));
+        await CarryAsync(new InstallHostCertificate(Certificate));
+        Assert.Equal("HostCertificate /etc/ssh/ssh_host_ed25519_key-cert.pub\nPort 22\nMatch User x\n", await File.ReadAllTextAsync(_root + "/target/etc/ssh/sshd_config"));
+    }
+
+    [Fact]
+    public async Task A_target_without_openssh_gets_no_certificate()
+    {
+        Directory.CreateDirectory(_root + "/target/etc/dropbear");
+        Assert.Equal("no", (await CarryAsync(new InstallHostCertificate(Certificate))).Values!["hostCertificate"]);
+        Assert.False(Directory.Exists(_root + "/target/etc/ssh"));
+    }
+
+    [Theory]
+    [InlineData("$KADEPLOY_ENV_EXTRACTION_DIR/etc", "/mnt/dest/etc")]
+    [InlineData("${KADEPLOY_ENV_EXTRACTION_DIR}x", "/mnt/destx")]
+    [InlineData("/a$NONE/b", "/a/b")]
+    [InlineData("/costs/5$/x", "/costs/5$/x")]
+    public void Variables_of_a_destination_are_replaced(string text, string directory) =>
+        Assert.Equal(directory, Putting.Expand(text, new Dictionary<string, string> { ["KADEPLOY_ENV_EXTRACTION_DIR"] = "/mnt/dest" }));
+
+    /// <summary>One order over a link of its own, and what came of it.</summary>
+    async Task<AgentResult> CarryAsync(AgentOrder order)
+    {
+        await using var server = await ScriptedServer.Start();
+        _ = StartAgent(server.Boot);
+        var session = await server.Accept();
+        await session.Send(new AgentWelcome("gris-1", "session-1"));
+        await session.Send(new OrderGiven("o", 5, order));
+        var result = await session.Next<AgentResult>();
+        session.Break();
+        return result;
+    }
+
+    async Task PutAsync(string path, string text)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(_root + path)!);
+        await File.WriteAllTextAsync(_root + path, text);
     }
 
     [Fact]

@@ -22,6 +22,11 @@ sealed record Simulated(Roster Roster)
 
     public int RebootWindow { get; init; } = 500;
 
+    /// <summary>What the site says otherwise than the sample.</summary>
+    public Func<Cluster, Cluster> Site { get; init; } = c => c;
+
+    public DeployOptions Options { get; init; } = DeployOptions.Default;
+
     public static Simulated Cluster(string nodes) => new(new Roster([.. NodeSet.Parse(nodes).Select(n => n.Value)]));
 
     public Simulated With(params string[] faults) => this with { Faults = [.. Faults, .. faults] };
@@ -29,8 +34,8 @@ sealed record Simulated(Roster Roster)
     public SimulatedEnd Deploy()
     {
         Assert.True(FaultPlan.TryParse(Faults, Roster, out var plan, out var error), error);
-        var cluster = SimulatedDeployment.SampleCluster(Roster.Names) with { RebootWindow = RebootWindow };
-        return new SimulatedEnd(this, cluster, SimulatedDeployment.Run(Roster, Seed, Hardware, plan, cluster, CrashAfter, CancelledBy));
+        var cluster = Site(SimulatedDeployment.SampleCluster(Roster.Names) with { RebootWindow = RebootWindow });
+        return new SimulatedEnd(this, cluster, SimulatedDeployment.Run(Roster, Seed, Hardware, plan, cluster, CrashAfter, CancelledBy, Options));
     }
 }
 
@@ -56,7 +61,7 @@ sealed record SimulatedEnd(Simulated Asked, Cluster Cluster, SimulatedOutcome Ou
     /// <summary>Every node has exactly one end, which the fold of the journal gives again.</summary>
     public SimulatedEnd EveryNodeEndsOnce()
     {
-        var automaton = Automaton.For(SimulatedDeployment.PlanFor(Asked.Roster, Cluster));
+        var automaton = Automaton.For(SimulatedDeployment.PlanFor(Asked.Roster, Cluster, options: Asked.Options));
         var ends = new int[Asked.Roster.Count];
         foreach (var entry in Outcome.Journal)
         {
@@ -76,7 +81,7 @@ sealed record SimulatedEnd(Simulated Asked, Cluster Cluster, SimulatedOutcome Ou
     public DateTimeOffset EndOf(string node)
     {
         var index = Asked.Roster.IndexOf(node)!.Value;
-        var automaton = Automaton.For(SimulatedDeployment.PlanFor(Asked.Roster, Cluster));
+        var automaton = Automaton.For(SimulatedDeployment.PlanFor(Asked.Roster, Cluster, options: Asked.Options));
         foreach (var entry in Outcome.Journal)
         {
             (automaton, _) = automaton.Apply(entry.Event);

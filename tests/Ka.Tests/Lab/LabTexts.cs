@@ -66,6 +66,39 @@ public class LabTexts
         Assert.Contains("serial=node1,bootindex=1", disk, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("3G", null, DiskKind.Virtio, 3L << 30)]
+    [InlineData("nvme:512M", null, DiskKind.Nvme, 512L << 20)]
+    [InlineData("node2=sata:1G", "node2", DiskKind.Sata, 1L << 30)]
+    [InlineData("node2=1G", "node2", DiskKind.Virtio, 1L << 30)]
+    public void A_disk_is_asked_for_by_node_kind_and_size(string text, string? node, DiskKind kind, long bytes)
+    {
+        Assert.True(Spelling.TryDisk(text, out var wish));
+        Assert.Equal(new DiskWish(node, kind, bytes), wish);
+    }
+
+    [Theory]
+    [InlineData("ide:3G")]
+    [InlineData("nvme")]
+    [InlineData("=3G")]
+    [InlineData("1K")]
+    public void Other_disks_are_refused(string text) => Assert.False(Spelling.TryDisk(text, out _));
+
+    [Fact]
+    public void Every_disk_has_its_controller_its_file_and_a_serial_of_its_own()
+    {
+        var facts = Facts(2) with { Disks = [new DiskWish(null, DiskKind.Nvme, 1 << 30), new DiskWish("node2", DiskKind.Scsi, 1 << 30), new DiskWish("node2", DiskKind.Sata, 1 << 30)] };
+        var first = string.Join(' ', QemuCommandLine.Build(Places, facts, facts.Machines[0], new()));
+        Assert.Contains("nvme,drive=disk0,serial=node1,bootindex=2", first, StringComparison.Ordinal);
+        Assert.DoesNotContain("virtio-scsi-pci", first, StringComparison.Ordinal);
+        var second = string.Join(' ', QemuCommandLine.Build(Places, facts, facts.Machines[1], new()));
+        Assert.Contains("-device virtio-scsi-pci,id=scsi0", second, StringComparison.Ordinal);
+        Assert.Contains("scsi-hd,bus=scsi0.0,lun=0,drive=disk0,serial=node2,bootindex=2", second, StringComparison.Ordinal);
+        Assert.Contains($"file={Places.FurtherDisk(facts.Machines[1], 1)},format=raw,if=none,id=disk1", second, StringComparison.Ordinal);
+        Assert.Contains("ide-hd,bus=ide.0,unit=1,drive=disk1,serial=node2-2", second, StringComparison.Ordinal);
+        Assert.Equal([new DiskWish(null, DiskKind.Virtio, 3L << 30)], Facts(1).DisksOf(facts.Machines[0]));
+    }
+
     [Fact]
     public void Only_uefi_machines_get_flash()
     {

@@ -2,7 +2,9 @@ using System.Net.WebSockets;
 using System.Text.Json;
 using Ka.Core.Faults;
 using Ka.Protocol.Agents;
+using Ka.Engine.Ports;
 using Ka.Server.Agents;
+using Ka.Server.Boot;
 using Ka.Server.Hosting;
 using Ka.Server.Workflows;
 using Ka.Simulation;
@@ -45,6 +47,41 @@ public sealed class AgentHubTests : IDisposable
         await using var thief = await ConnectAsync(Hello("nonce"));
         Assert.Equal(FaultCodes.AgentRefused.Text, Assert.IsType<AgentRefusal>(thief.Answer).Code);
         await _hub.ArrivalAsync("D-A", "gris-1", Cancel);
+    }
+
+    [Fact]
+    public async Task An_agent_whose_operation_has_ended_rests_and_a_later_one_takes_it_over_without_a_boot()
+    {
+        _hub.Expect("D-A", "gris-1", "nonce", null);
+        await using var agent = await ConnectAsync(Hello("nonce"));
+        var session = Assert.IsType<AgentWelcome>(agent.Answer).Session;
+        _hub.Forget("D-A");
+        var back = Hello("nonce") with { Credential = null, Session = session };
+        await using (var resting = await ConnectAsync(back))
+            Assert.Equal((int)AgentHub.RestingPeriod.TotalSeconds, Assert.IsType<AgentRefusal>(resting.Answer).RetrySeconds);
+        await using (var stranger = await ConnectAsync(back with { Session = "guessed" }))
+            Assert.Null(Assert.IsType<AgentRefusal>(stranger.Answer).RetrySeconds);
+
+        var boots = new NodeBoots(new NodeTable(_database), _hub, _clock);
+        boots.Choose("D-B", ["gris-1"], BootChoice.Minimal);
+        Assert.True(boots.Adopt("D-B", "gris-1"));
+        await using var adopted = await ConnectAsync(back);
+        Assert.Equal(session, Assert.IsType<AgentWelcome>(adopted.Answer).Session);
+        await _hub.ArrivalAsync("D-B", "gris-1", Cancel);
+        Assert.Equal("D-B", _hub.WorkflowOf(session));
+    }
+
+    [Fact]
+    public async Task Nobody_is_taken_over_who_has_not_asked_for_long()
+    {
+        _hub.Expect("D-A", "gris-1", "nonce", null);
+        await using var agent = await ConnectAsync(Hello("nonce"));
+        _hub.Forget("D-A");
+        Assert.NotNull(_hub.RestingOn("gris-1"));
+        Assert.Null(_hub.RestingOn("gris-2"));
+        await using (_clock.CreateTimer(_ => { }, null, TimeSpan.FromMinutes(5), Timeout.InfiniteTimeSpan))
+            Assert.True(_clock.FireNext());
+        Assert.Null(_hub.RestingOn("gris-1"));
     }
 
     [Fact]

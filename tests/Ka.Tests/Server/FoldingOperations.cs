@@ -1,4 +1,3 @@
-using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
 using Ka.Engine;
@@ -62,5 +61,5 @@ public class FoldingOperations
 
     static Workflow Workflow(int nodes) => new(
         "D-AAAAAA", WorkflowKind.Deploy, "root", SimulatedDeployment.SampleEnvironment,
-        SimulatedDeployment.SampleCluster([.. Enumerable.Range(1, nodes).Select(i => $"gris-{i}")]), ["ssh-ed25519 AAAA me"], DateTimeOffset.UnixEpoch, VerifyMode.Sample);
+        SimulatedDeployment.SampleCluster([.. Enumerable.Range(1, nodes).Select(i => $"gris-{i}")]), ["ssh-ed25519 AAAA me"], DateTimeOffset.UnixEpoch);
 }

@@ -2,8 +2,10 @@ using System.Net;
 using System.Net.ServerSentEvents;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Ka.Core.BootProfiles;
 using Ka.Protocol.Rest;
 using Ka.Server.Api;
+using Ka.Server.Boot;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Routing;
@@ -45,6 +47,24 @@ public sealed partial class RestTests(RunningServer server) : IClassFixture<Runn
         foreach (var address in addresses)
             foreach (var path in (string[])["/api/v1/nodes", "/api/v1/version", "/openapi/v1.json"])
                 Assert.Equal(HttpStatusCode.NotFound, (await client.GetAsync(address.TrimEnd('/') + path, Cancel)).StatusCode);
+    }
+
+    [Theory]
+    [InlineData("-1x00000000000000000000000000000000")]
+    [InlineData("x00")]
+    [InlineData("99999999999999999999x00")]
+    [InlineData("9x00")]
+    [InlineData("0x00")]
+    public void A_made_up_boot_key_finds_no_node(string key) =>
+        Assert.False(server.App.Services.GetRequiredService<BootDirectory>().TryFindByKey(key, out _));
+
+    [Fact]
+    public void The_boot_key_of_a_node_finds_that_node()
+    {
+        var boots = server.App.Services.GetRequiredService<BootDirectory>();
+        Assert.True(boots.TryFindByMac(MacAddress.Parse("52:54:00:00:00:03"), out var node));
+        Assert.True(boots.TryFindByKey(node.Key, out var found));
+        Assert.Equal("gris-3", found.Name.Value);
     }
 
     [Fact]

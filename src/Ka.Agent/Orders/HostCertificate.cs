@@ -1,0 +1,52 @@
+using Ka.Agent.Machine;
+using Ka.Core.Faults;
+using Ka.Protocol.Agents;
+
+namespace Ka.Agent.Orders;
+
+/// <summary>Carries out <see cref="InstallHostCertificate"/>.</summary>
+static class HostCertificate
+{
+    const UnixFileMode Public = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
+    const string Certificate = "/etc/ssh/ssh_host_ed25519_key-cert.pub";
+    const string Configuration = "/etc/ssh/sshd_config";
+    const string DropIn = "/etc/ssh/sshd_config.d/ka.conf";
+    const string Line = "HostCertificate " + Certificate;
+
+    public static OrderOutcome Run(InstallHostCertificate order, OrderContext context)
+    {
+        var target = context.Paths.Target;
+        if (order.Certificate.Any(char.IsControl))
+        {
+            return Fault.Of(FaultCodes.AgentProtocol, "A certificate is one line.");
+        }
+        try
+        {
+            // Another ssh server (dropbear) knows no certificates; its plain host key is known to Ka all the same.
+            if (TargetPath.Read(target, Configuration) is not { } configuration)
+            {
+                return OrderOutcome.Found(("hostCertificate", "no"));
+            }
+            TargetPath.Write(target, Certificate, order.Certificate + "\n", Public, force: true);
+            if (Includes(configuration))
+            {
+                TargetPath.Write(target, DropIn, Line + "\n", Public, force: true);
+                return OrderOutcome.Found(("hostCertificate", "yes"), ("files", $"{Certificate}\n{DropIn}"));
+            }
+            // Before everything else: what follows a Match block would belong to it (sshd_config(5)).
+            if (!configuration.Split('\n').Contains(Line))
+            {
+                TargetPath.Write(target, Configuration, $"{Line}\n{configuration}", Public, force: true);
+            }
+            return OrderOutcome.Found(("hostCertificate", "yes"), ("files", $"{Certificate}\n{Configuration}"));
+        }
+        catch (IOException e)
+        {
+            return Fault.Of(FaultCodes.DiskIoError, "The host certificate could not be written into the target.", e.Message);
+        }
+    }
+
+    /// <summary>Whether the configuration takes in the directory of the drop-in, as Debian's does since release 11.</summary>
+    static bool Includes(string configuration) => configuration.Split('\n').Any(line =>
+        line.Split([' ', '\t'], StringSplitOptions.RemoveEmptyEntries) is ["Include" or "include", .. var patterns] && patterns.Contains("/etc/ssh/sshd_config.d/*.conf"));
+}

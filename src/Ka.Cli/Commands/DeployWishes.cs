@@ -1,0 +1,83 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using System.Security.Cryptography;
+using Ka.Protocol.Rest;
+
+namespace Ka.Cli.Commands;
+
+/// <summary>The options of <c>ka deploy</c> that change how it is done.</summary>
+sealed class DeployWishes
+{
+    readonly Option<string[]> _strategies = new("--strategy")
+    {
+        Description = "Strategies of a macro step: minimal-env=kexec,untrusted:1:300s  install=…  boot=classical", AllowMultipleArgumentsPerToken = true,
+    };
+
+    readonly Option<bool> _noKexec = new("--no-kexec") { Description = "Never start a kernel by kexec, neither first nor last" };
+    readonly Option<bool> _noPartitioning = new("--no-partitioning") { Description = "Leave the partition table and all but the deploy partition as they are" };
+    readonly Option<bool> _noBootloader = new("--no-bootloader") { Description = "Install no bootloader" };
+    readonly Option<string?> _breakpoint = new("--breakpoint") { Description = "Stop before MACRO or MACRO:STEP and leave the nodes as they are" };
+    readonly Option<string?> _tmp = new("--reformat-tmp") { Description = "Make this file system on the partition 'tmp'" };
+    readonly Option<string?> _custom = new("--custom-steps") { Description = "File with custom operations before, after or instead of micro steps" };
+
+    readonly Option<string?> _verify = new("--verify") { Description = "Read the disk back: none, sample or full (default: the cluster's, else sample)" };
+
+    public DeployWishes(Command command)
+    {
+        _verify.AcceptOnlyFromAmong("none", "sample", "full");
+        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _verify])
+            command.Add(option);
+    }
+
+    /// <summary>The request with these wishes; files that custom steps name are sent. Null with a status when one cannot be.</summary>
+    public async Task<(DeployBody? Body, int Status)> OverAsync(DeployBody body, ParseResult parsed, Server server, CancellationToken cancel)
+    {
+        body = body with
+        {
+            Strategies = [.. parsed.GetValue(_strategies) ?? []],
+            NoKexec = parsed.GetValue(_noKexec),
+            NoPartitioning = parsed.GetValue(_noPartitioning),
+            NoBootloader = parsed.GetValue(_noBootloader),
+            Breakpoint = parsed.GetValue(_breakpoint),
+            ReformatTmp = parsed.GetValue(_tmp),
+            Verify = parsed.GetValue(_verify),
+        };
+        if (parsed.GetValue(_custom) is not { } file)
+            return (body, ExitCodes.Done);
+        var (steps, status) = await SendAsync(file, server, cancel);
+        return steps is null ? (null, status) : (body with { CustomSteps = steps }, ExitCodes.Done);
+    }
+
+    static async Task<(ApplyBody? Steps, int Status)> SendAsync(string file, Server server, CancellationToken cancel)
+    {
+        string text;
+        try
+        {
+            text = await File.ReadAllTextAsync(file, cancel);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Console.Error.WriteLine($"ka: {file} cannot be read: {e.Message}  (operation.invalid)");
+            return (null, ExitCodes.BadData);
+        }
+        var steps = new ApplyBody(file, text, ImmutableDictionary<string, string>.Empty);
+        var named = await server.PostAsync("api/v1/deployments/files", steps, RestJson.Default.ApplyBody, RestJson.Default.DescriptionFiles, cancel);
+        if (named.Value is not { } files)
+            return (null, Terminal.Say(named.Problem!));
+        var digests = ImmutableDictionary.CreateBuilder<string, string>();
+        foreach (var path in files.Paths)
+        {
+            var local = Path.GetFullPath(path, Path.GetDirectoryName(Path.GetFullPath(file))!);
+            if (!File.Exists(local))
+            {
+                Console.Error.WriteLine($"ka: {file} names '{path}', which does not exist ({local})  (operation.invalid)");
+                return (null, ExitCodes.BadData);
+            }
+            await using (var stream = File.OpenRead(local))
+                digests[path] = Convert.ToHexStringLower(await SHA256.HashDataAsync(stream, cancel));
+            if (await server.SendFileAsync(local, digests[path], cancel) is { } problem)
+                return (null, Terminal.Say(problem));
+        }
+        return (steps with { Files = digests.ToImmutable() }, ExitCodes.Done);
+    }
+}

@@ -1,0 +1,76 @@
+using System.Collections.Immutable;
+using System.Formats.Tar;
+using Ka.Core.Faults;
+using Ka.Drivers.Programs;
+
+namespace Ka.Drivers.Systems;
+
+/// <summary>Where a running system is and by what it is recognised.</summary>
+/// <param name="HostKeys">Its plain host keys, <c>ssh-ed25519 AAAA…</c>; any of them will do.</param>
+/// <param name="AuthorityKey">Public key of the authority whose host certificates count as well, or null.</param>
+public sealed record SystemAddress(string Node, string Address, ImmutableArray<string> HostKeys, string? AuthorityKey)
+{
+    /// <summary>A known_hosts file with this system alone (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").</summary>
+    public string KnownHosts() => string.Concat(
+        HostKeys.Select(k => $"{Node} {k}\n").Concat(AuthorityKey is { } authority ? [$"@cert-authority {Node} {authority}\n"] : Array.Empty<string>()));
+}
+
+/// <summary>A file for a running system.</summary>
+/// <param name="Path">File here; null when <paramref name="Text"/> is the content.</param>
+public sealed record SystemFile(string Name, string? Path, string? Text);
+
+/// <summary>Works in a running Linux system as root over OpenSSH: host key checked strictly, one key offered, no shell with variable text.</summary>
+/// <param name="keyFile">Private key of the server.</param>
+/// <param name="directory">For known_hosts files while they are needed.</param>
+public sealed class SshSystem(string keyFile, string directory)
+{
+    /// <summary>Unpacks what comes and runs its script; the same bytes whatever is sent.</summary>
+    const string Receive = "umask 077 && rm -rf /run/ka-go && mkdir -p /run/ka-go && tar -x -f - -C /run/ka-go && exec sh /run/ka-go/go";
+
+    /// <summary>Sends the files, among them the script <c>go</c>, and runs that. Null when it ended well.</summary>
+    public async Task<Fault?> RunAsync(SystemAddress system, ImmutableArray<SystemFile> files, CancellationToken cancel)
+    {
+        if (system.HostKeys.IsEmpty && system.AuthorityKey is null)
+            return Fault.Of(FaultCodes.SystemUnreachable, "no host key of this node is known");
+        var knownHosts = Path.Combine(directory, $"known-{Guid.NewGuid():n}");
+        try
+        {
+            await File.WriteAllTextAsync(knownHosts, system.KnownHosts(), cancel);
+            var ended = await ExternalProgram.RunAsync("ssh", Arguments(system, knownHosts), (input, token) => SendAsync(files, input, token), cancel);
+            return ended.ExitCode switch
+            {
+                0 => null,
+                // ssh(1): 255 is its own failure, everything else the remote command's status.
+                null or 255 => Fault.Of(FaultCodes.SystemUnreachable, "the running system cannot be reached by ssh", ended.Evidence),
+                var status => Fault.Of(FaultCodes.SystemRefused, $"the running system ended with status {status}", ended.Evidence),
+            };
+        }
+        finally
+        {
+            File.Delete(knownHosts);
+        }
+    }
+
+    internal ImmutableArray<string> Arguments(SystemAddress system, string knownHosts) =>
+    [
+        "-F", "none", "-T", "-i", keyFile, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes",
+        "-o", $"UserKnownHostsFile={knownHosts}", "-o", "GlobalKnownHostsFile=none", "-o", $"HostKeyAlias={system.Node}", "-o", "ConnectTimeout=10",
+        "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=4", "-l", "root", system.Address, Receive,
+    ];
+
+    static async Task SendAsync(ImmutableArray<SystemFile> files, Stream input, CancellationToken cancel)
+    {
+        await using var tar = new TarWriter(input, TarEntryFormat.Ustar, leaveOpen: true);
+        foreach (var file in files)
+        {
+            await using Stream content = file.Path is { } path ? File.OpenRead(path) : new MemoryStream(System.Text.Encoding.UTF8.GetBytes(file.Text!));
+            var entry = new UstarTarEntry(TarEntryType.RegularFile, file.Name)
+            {
+                DataStream = content,
+                Mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute,
+                ModificationTime = DateTimeOffset.UnixEpoch,
+            };
+            await tar.WriteEntryAsync(entry, cancel);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+using System.Collections.Immutable;
+using Ka.Core.Clusters;
+using Ka.Core.Disks;
+using Ka.Core.Documents;
+using Ka.Core.Faults;
+using Ka.Protocol.Rest;
+using Ka.Server.Configuration;
+using Ka.Server.Environments;
+
+namespace Ka.Server.Api;
+
+/// <summary>What a person asks for beside environment and nodes, put over what the cluster says.</summary>
+static class DeployChoices
+{
+    public static DeployOptions Options(DeployBody body) => new()
+    {
+        Partitioning = !body.NoPartitioning,
+        Bootloader = !body.NoBootloader,
+        Breakpoint = body.Breakpoint,
+    };
+
+    /// <summary>The cluster as this deployment wants it.</summary>
+    public static Cluster Over(Cluster cluster, DeployBody body, FileStore files, ICollection<Fault> faults)
+    {
+        cluster = StrategyWords.Over(cluster, body.Strategies.IsDefault ? [] : body.Strategies, faults);
+        if (body.NoKexec)
+            cluster = WithoutKexec(cluster);
+        if (body.ReformatTmp is { } fileSystem)
+            cluster = WithTmp(cluster, fileSystem, faults);
+        return body.CustomSteps is { } steps ? WithOperations(cluster, steps, files, faults) : cluster;
+    }
+
+    /// <summary>Every kexec goes, the first one too; where nothing is left the usual way is taken.</summary>
+    static Cluster WithoutKexec(Cluster cluster)
+    {
+        var first = cluster.MinimalEnv.RemoveAll(s => s.Do == "kexec");
+        var last = cluster.Boot.RemoveAll(s => s.Do == "kexec");
+        return cluster with
+        {
+            MinimalEnv = first.IsEmpty ? Cluster.DefaultMinimalEnv : first,
+            Boot = last.IsEmpty ? Cluster.DefaultBoot.RemoveAll(s => s.Do == "kexec") : last,
+        };
+    }
+
+    static Cluster WithTmp(Cluster cluster, string fileSystem, ICollection<Fault> faults)
+    {
+        if (!Enum.TryParse<FileSystemKind>(fileSystem, ignoreCase: true, out var kind) || kind is FileSystemKind.None or FileSystemKind.Swap || int.TryParse(fileSystem, out _))
+        {
+            faults.Add(Fault.Of(FaultCodes.RequestInvalid, $"'{DocumentError.Cut(fileSystem)}' is no file system for the partition 'tmp': expected ext4, xfs or vfat"));
+            return cluster;
+        }
+        if (cluster.Nodes.FirstOrDefault(n => n.Layout.Partitions.All(p => p.Name != "tmp")) is { } without)
+        {
+            faults.Add(Fault.Of(FaultCodes.RequestInvalid, $"the layout of {without.Name} has no partition named 'tmp' that could be made anew"));
+            return cluster;
+        }
+        return cluster with
+        {
+            Nodes =
+            [
+                .. cluster.Nodes.Select(n => n with
+                {
+                    Layout = n.Layout with { Partitions = [.. n.Layout.Partitions.Select(p => p.Name == "tmp" ? p with { FileSystem = kind } : p)] },
+                }),
+            ],
+        };
+    }
+
+    static Cluster WithOperations(Cluster cluster, ApplyBody steps, FileStore files, ICollection<Fault> faults)
+    {
+        var (reading, errors) = OperationsReader.ReadDocument(steps.File, steps.Text);
+        foreach (var error in errors.Where(e => e.Severity == Severity.Error))
+            faults.Add(Fault.Of(FaultCodes.OperationInvalid, error.Render(steps.Text)));
+        if (reading is null)
+            return cluster;
+        var operations = ImmutableArray.CreateBuilder<CustomOperation>();
+        foreach (var operation in reading.Operations)
+        {
+            if (operation.File is not { } path)
+                operations.Add(operation);
+            else if (steps.Files.TryGetValue(path, out var digest) && FileStore.IsDigest(digest) && files.Has(digest))
+                operations.Add(operation with { File = digest });
+            else
+                faults.Add(Fault.Of(FaultCodes.OperationInvalid, $"custom operation '{operation.Name}': the file '{DocumentError.Cut(path)}' was not sent"));
+        }
+        return cluster with { Operations = new OperationsReading(operations.ToImmutable(), reading.Overrides).Over(cluster.Operations) };
+    }
+}
