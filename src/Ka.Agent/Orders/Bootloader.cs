@@ -32,7 +32,7 @@ static class Bootloader
             return Fault.Of(FaultCodes.DiskMismatch, "The deploy partition does not hold the file system that was made on it.", disk.Deploy.Device);
         }
         LinkByUuid(uuid, disk.Deploy.Device);
-        if (await DeployedStack.RenewInitramfs(disk.Layout, target, (_, command, token) => RunInImage(context.Paths, command, token), report, cancel) is { } notRenewed)
+        if (await DeployedStack.RenewInitramfs(disk.Layout, target, (_, command, token) => InImage(context.Paths, command, token), report, cancel) is { } notRenewed)
         {
             return notRenewed;
         }
@@ -50,9 +50,9 @@ static class Bootloader
         var esp = disk.Partitions.FirstOrDefault(p => p.Spec.Type == PartitionType.EfiSystem)?.MountPoint ?? "/boot/efi";
         ToolOutcome? installed = null;
         var whose = "image";
-        if (InImage(target, "grub-install", "grub2-install") is { } own)
+        if (OfImage(target, "grub-install", "grub2-install") is { } own)
         {
-            installed = await OnEach(disk, context.IsUefi, device => RunInImage(context.Paths, [own, .. InstallArguments(context.IsUefi, device, esp)], cancel));
+            installed = await OnEach(disk, context.IsUefi, device => InImage(context.Paths, [own, .. InstallArguments(context.IsUefi, device, esp)], cancel));
         }
         if (installed is not { Ok: true } && Tool.Find("grub-install", "grub2-install") is { } minimal)
         {
@@ -94,7 +94,7 @@ static class Bootloader
     static async Task<bool> MadeByImage(BootTarget order, BootFiles boot, AgentPaths paths, CancellationToken cancel)
     {
         var target = paths.Target;
-        if (InImage(target, "grub-mkconfig", "grub2-mkconfig") is not { } program || GrubConfiguration.Defaults(order.Params) is not { } defaults)
+        if (OfImage(target, "grub-mkconfig", "grub2-mkconfig") is not { } program || GrubConfiguration.Defaults(order.Params) is not { } defaults)
         {
             return false;
         }
@@ -107,7 +107,7 @@ static class Bootloader
         {
             return false;
         }
-        var made = await RunInImage(paths, [program, "-o", path], cancel);
+        var made = await InImage(paths, [program, "-o", path], cancel);
         var first = made.Ok ? GrubConfiguration.FirstKernel(TargetPath.Read(target, path) ?? "") : null;
         return first is not null && Path.GetFileName(first) == Path.GetFileName(boot.Kernel);
     }
@@ -131,7 +131,7 @@ static class Bootloader
     }
 
     /// <summary>Runs a program of the image: it may do what it likes to the target and the disks, but does not see the agent or the network.</summary>
-    static async Task<ToolOutcome> RunInImage(AgentPaths paths, ImmutableArray<string> command, CancellationToken cancel)
+    static async Task<ToolOutcome> InImage(AgentPaths paths, ImmutableArray<string> command, CancellationToken cancel)
     {
         var places = new string[4];
         foreach (var (i, name) in ((string[])["/dev", "/proc", "/sys", "/run"]).Index())
@@ -146,7 +146,7 @@ static class Bootloader
         return await Tool.Run(Enclosure.InImage(paths, paths.Target, (places[0], places[1], places[2], places[3]), command), null, ownGroup: false, cancel);
     }
 
-    internal static string? InImage(string target, params ReadOnlySpan<string> programs)
+    internal static string? OfImage(string target, params ReadOnlySpan<string> programs)
     {
         foreach (var program in programs)
         {

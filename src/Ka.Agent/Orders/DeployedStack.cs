@@ -43,9 +43,9 @@ static class DeployedStack
     {
         foreach (var (package, program, hook, why) in Needs(layout))
         {
-            var renews = Bootloader.InImage(target, "update-initramfs") is not null;
-            var opens = renews ? TargetPath.Exists(target, Hooks + hook) : !layout.IsEncrypted() && Bootloader.InImage(target, "dracut") is not null;
-            if (Bootloader.InImage(target, program) is null || !opens)
+            var renews = Bootloader.OfImage(target, "update-initramfs") is not null;
+            var opens = renews ? TargetPath.Exists(target, Hooks + hook) : !layout.IsEncrypted() && Bootloader.OfImage(target, "dracut") is not null;
+            if (Bootloader.OfImage(target, program) is null || !opens)
             {
                 return Fault.Of(FaultCodes.ImageLacksPackage, $"The layout has {why}; the image lacks the package '{package}'.", $"looked for {program} and {Hooks}{hook}, or dracut");
             }
@@ -110,9 +110,9 @@ static class DeployedStack
             return null;
         }
         report("initramfs", 0);
-        ImmutableArray<string> command = Bootloader.InImage(target, "update-initramfs") is { } debian
+        ImmutableArray<string> command = Bootloader.OfImage(target, "update-initramfs") is { } debian
             ? [debian, "-u", "-k", "all"]
-            : [Bootloader.InImage(target, "dracut") ?? "dracut", "--force", "--regenerate-all"];
+            : [Bootloader.OfImage(target, "dracut") ?? "dracut", "--force", "--regenerate-all"];
         var made = await chroot(target, command, cancel);
         return made.Or(FaultCodes.BootloaderFailed, "The image could not make an initramfs that opens its disk.");
     }

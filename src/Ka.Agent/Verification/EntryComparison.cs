@@ -9,8 +9,6 @@ sealed class EntryComparison
     /// <summary>Set by the kernel's own security modules on what they see; of no account unless the archive carries it.</summary>
     static readonly HashSet<string> ByKernel = new(StringComparer.Ordinal) { "security.selinux", "security.ima", "security.evm", "security.apparmor", "security.SMACK64" };
 
-    const string AccessLists = "system." + "posix_acl_";
-
     readonly Dictionary<string, uint> _links = new(StringComparer.Ordinal);
     readonly Dictionary<string, (ulong Device, ulong Inode)> _inodes = new(StringComparer.Ordinal);
 
@@ -98,7 +96,7 @@ sealed class EntryComparison
 
     static bool IsOfFile(string name) =>
         name.StartsWith("user.", StringComparison.Ordinal) || name.StartsWith("security.", StringComparison.Ordinal) || name.StartsWith("trusted.", StringComparison.Ordinal)
-        || name.StartsWith(AccessLists, StringComparison.Ordinal);
+        || name.StartsWith("system.posix_acl_", StringComparison.Ordinal);
 
     void Add(VerifyDifference difference)
     {

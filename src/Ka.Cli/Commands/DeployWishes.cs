@@ -20,12 +20,9 @@ sealed class DeployWishes
     readonly Option<string?> _tmp = new("--reformat-tmp") { Description = "Make this file system on the partition 'tmp'" };
     readonly Option<string?> _custom = new("--custom-steps") { Description = "File with custom operations before, after or instead of micro steps" };
 
-    readonly Option<string?> _verify = new("--verify") { Description = "Read the disk back: none, sample or full (default: the cluster's, else sample)" };
-
     public DeployWishes(Command command)
     {
-        _verify.AcceptOnlyFromAmong("none", "sample", "full");
-        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _verify])
+        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom])
             command.Add(option);
     }
 
@@ -40,7 +37,6 @@ sealed class DeployWishes
             NoBootloader = parsed.GetValue(_noBootloader),
             Breakpoint = parsed.GetValue(_breakpoint),
             ReformatTmp = parsed.GetValue(_tmp),
-            Verify = parsed.GetValue(_verify),
         };
         if (parsed.GetValue(_custom) is not { } file)
             return (body, ExitCodes.Done);

@@ -1,5 +1,3 @@
-using Ka.Core.Environments;
-
 namespace Ka.Core.Clusters;
 
 /// <summary>What a person asks for beside environment and nodes. What concerns the cluster (strategies, layouts, operations) is already in the cluster that is asked for.</summary>
@@ -12,9 +10,6 @@ public sealed record DeployOptions
 
     /// <summary>False leaves the image's own way to boot as it is.</summary>
     public bool Bootloader { get; init; } = true;
-
-    /// <summary>How much of the unpacked image each node reads back and compares.</summary>
-    public VerifyMode Verify { get; init; } = VerifyMode.Sample;
 
     /// <summary>Where the nodes are left as they are: <c>MACRO</c> (before it) or <c>MACRO:STEP</c> (before that micro step); null for nowhere.</summary>
     public string? Breakpoint { get; init; }

@@ -40,8 +40,8 @@ public sealed record TemplateValues(ImmutableSortedDictionary<string, string> Kn
         known["node.rack"] = node.Rack ?? "";
         known["node.firmware"] = node.Firmware;
         known["cluster.name"] = cluster.Name;
-        known["environment.name"] = environment.Name;
-        known["environment.version"] = environment.Version.ToString();
+        known["env.name"] = environment.Name;
+        known["env.version"] = environment.Version.ToString();
         foreach (var (name, value) in cluster.Variables)
             known["var." + name] = value;
         foreach (var (name, value) in environment.Variables)
@@ -85,7 +85,7 @@ public static class NodeTemplate
         var errors = ImmutableArray.CreateBuilder<TemplateError>();
         if (file.Text.Length > SizeLimit)
             errors.Add(new TemplateError(1, 1, $"the template has {file.Text.Length} characters, more than {SizeLimit}"));
-        string[] known = ["node.name", "node.short", "node.address", "node.mac", "node.rack", "node.firmware", "cluster.name", "environment.name", "environment.version"];
+        string[] known = ["node.name", "node.short", "node.address", "node.mac", "node.rack", "node.firmware", "cluster.name", "env.name", "env.version"];
         foreach (var part in Parts(file, errors))
             if (part.Name is { } name && !known.Contains(name) && !name.StartsWith("var.", StringComparison.Ordinal))
                 errors.Add(part.Error($"'{DocumentError.Cut(name)}' is not known{(Suggestion.Nearest(name, known) is { } near ? $", did you mean '{near}'?" : "")}; known: {string.Join(", ", known)}, var.NAME"));

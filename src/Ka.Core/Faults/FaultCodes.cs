@@ -113,10 +113,10 @@ public static class FaultCodes
     public static readonly FaultCode SigningFailed = Add("ssh.signing_failed",
         "The server could not make or use the ssh keys of the site.",
         "Install openssh-client on the server, and check the 'ssh' folder of its state directory and its free space.");
-    public static readonly FaultCode SystemUnreachable = Add("system.unreachable",
+    public static readonly FaultCode SystemUnreachable = Add("ssh.unreachable",
         "The system that runs on the node does not let the server in by ssh.",
         "It must answer on port 22 with the host key of its last deployment and have the server's key: 'server-key: true' in the cluster. The next strategy is tried.");
-    public static readonly FaultCode SystemRefused = Add("system.refused",
+    public static readonly FaultCode SystemRefused = Add("ssh.refused",
         "The system that runs on the node could not do what was asked of it.",
         "Read the evidence; the next strategy is tried. An untrusted reboot needs nothing of the running system.");
     public static readonly FaultCode ScriptFailed = Add("script.failed",

@@ -10,8 +10,9 @@ using Ka.Engine.Steps;
 namespace Ka.Engine.Planning;
 
 /// <summary>What a person asks for.</summary>
+/// <param name="Verify">How much of the unpacked image each node reads back and compares.</param>
 /// <param name="DiskBytes">Smallest size known of the target disks, or null when no node has been seen yet.</param>
-public sealed record DeployRequest(OsEnvironment Environment, Cluster Cluster, ImmutableArray<ClusterNode> Nodes, bool WithKeys, long? DiskBytes)
+public sealed record DeployRequest(OsEnvironment Environment, Cluster Cluster, ImmutableArray<ClusterNode> Nodes, bool WithKeys, long? DiskBytes, VerifyMode Verify = VerifyMode.Sample)
 {
     public DeployOptions Options { get; init; } = DeployOptions.Default;
 }

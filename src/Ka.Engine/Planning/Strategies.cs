@@ -58,7 +58,7 @@ static class Strategies
         var steps = ImmutableArray.CreateBuilder<MicroStep>();
         steps.Add(new AgentStep(AgentTask.Reformat, "reformat", step, OnlyAgain: true));
         steps.Add(new SendImage(settings.Timeout));
-        if (request.Options.Verify != VerifyMode.None)
+        if (request.Verify != VerifyMode.None)
             steps.Add(new AgentStep(AgentTask.Verify, "verify", settings.Timeout));
         steps.Add(new AgentStep(AgentTask.Identity, "identity", step));
         steps.Add(new AgentStep(AgentTask.HostCertificate, "host_certificate", step));
@@ -98,7 +98,7 @@ static class Strategies
         var unknown => throw Unknown(unknown),
     };
 
-    static TimeSpan Sum(ImmutableArray<Core.Environments.PostInstall> scripts) => TimeSpan.FromTicks(scripts.Sum(s => s.Timeout.Ticks));
+    static TimeSpan Sum(ImmutableArray<PostInstall> scripts) => TimeSpan.FromTicks(scripts.Sum(s => s.Timeout.Ticks));
 
     static ArgumentException Unknown(string strategy) => new($"strategy '{strategy}' passed the configuration check but is not known");
 

@@ -6,8 +6,9 @@ namespace Ka.Protocol.Rest;
 /// <param name="Environment"><c>name</c> or <c>name:version</c>.</param>
 /// <param name="Nodes">Node set in ClusterShell's syntax.</param>
 /// <param name="AuthorizedKeys">Public ssh keys for root, one a line.</param>
+/// <param name="Verify"><c>none</c>, <c>sample</c> or <c>full</c>: how much of the unpacked image each node reads back and compares; null leaves it to the cluster.</param>
 /// <param name="DryRun">Answer with the plan and change nothing.</param>
-public sealed record DeployBody(string Environment, string Nodes, ImmutableArray<string> AuthorizedKeys, bool DryRun)
+public sealed record DeployBody(string Environment, string Nodes, ImmutableArray<string> AuthorizedKeys, bool DryRun, string? Verify = null)
 {
     /// <summary>Strategies in place of the cluster's: <c>minimal-env=kexec,untrusted:1:300s</c>, <c>boot=classical</c>.</summary>
     public ImmutableArray<string> Strategies { get; init; } = [];
@@ -22,9 +23,6 @@ public sealed record DeployBody(string Environment, string Nodes, ImmutableArray
 
     /// <summary>Where the nodes are left as they are: <c>MACRO</c> or <c>MACRO:STEP</c>.</summary>
     public string? Breakpoint { get; init; }
-
-    /// <summary><c>none</c>, <c>sample</c> or <c>full</c>: how much of the unpacked image each node reads back and compares; null leaves it to the cluster.</summary>
-    public string? Verify { get; init; }
 
     /// <summary>Makes this file system on the partition named <c>tmp</c>.</summary>
     public string? ReformatTmp { get; init; }

@@ -36,7 +36,7 @@ public static class AgentRoutes
             : Results.NotFound();
     }
 
-    /// <summary>The files of a workflow: its environment's with the manifest of its image, its cluster's scripts, its operations'.</summary>
+    /// <summary>The files of a workflow: its environment's, its cluster's scripts, its operations'.</summary>
     static IEnumerable<string> Allowed(Workflow workflow, FileStore files) =>
         Registrar.FilesOf(workflow.Environment)
             .Concat(workflow.Cluster.PostInstalls.Concat(workflow.Cluster.PreInstalls).SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>())

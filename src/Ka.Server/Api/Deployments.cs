@@ -60,9 +60,9 @@ public static partial class Deployments
         if (faults.Count > 0)
             return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
         cluster = DeployChoices.Over(cluster!, body, files, faults);
-        var asked = new DeployRequest(environment!, cluster, cluster.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults))
+        var asked = new DeployRequest(environment!, cluster, cluster.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults), verify)
         {
-            Options = DeployChoices.Options(body) with { Verify = verify },
+            Options = DeployChoices.Options(body),
         };
         var outcome = Planner.Plan(asked);
         faults.AddRange(outcome.Faults);
@@ -79,7 +79,7 @@ public static partial class Deployments
             return Problems.Of(Problems.StatusOf(unread.Code), unread);
         var workflow = new Workflow(
             "D-" + NewId(), WorkflowKind.Deploy, "root", environment!, frozen,
-            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow())
+            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow(), verify)
         {
             Options = asked.Options,
         };

@@ -17,8 +17,8 @@ public static class Environments
         var group = routes.MapGroup("/api/v1/environments");
         group.MapGet("", List).Needs(Audience.Users, "view").Produces<ImmutableArray<EnvironmentReply>>();
         group.MapGet("{name}", Show).Needs(Audience.Users, "view").Produces<EnvironmentReply>();
-        group.MapGet("{name}/{version:int}/files", ManifestAsync).Needs(Audience.Users, "view").Produces(StatusCodes.Status200OK, contentType: "application/gzip");
         group.MapGet("{name}/render", Render).Needs(Audience.Users, "view").Produces<RenderReply>();
+        group.MapGet("{name}/{version:int}/files", ManifestAsync).Needs(Audience.Users, "view").Produces(StatusCodes.Status200OK, contentType: "application/gzip");
         group.MapPost("files", FilesAsync).Needs(Audience.Users, "environments").Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
         group.MapPost("", ApplyAsync).Needs(Audience.Users, "environments").Accepts<ApplyBody>("application/json").Produces<ApplyReply>();
         group.MapDelete("{name}/{version:int}", Remove).Needs(Audience.Users, "environments").Produces(StatusCodes.Status204NoContent);
@@ -31,15 +31,6 @@ public static class Environments
     static IResult Show(string name, int? version, EnvironmentCatalogue catalogue) => catalogue.Find(name, version) is { } found
         ? Results.Json(Reply(found), RestJson.Default.EnvironmentReply)
         : Unknown(name);
-
-    /// <summary>The manifest of the environment's image (gzip): what <c>ka-agent verify</c> compares a running system with.</summary>
-    static async Task<IResult> ManifestAsync(string name, int version, EnvironmentCatalogue catalogue, FileStore files, CancellationToken cancel)
-    {
-        if (catalogue.Find(name, version) is not { } environment)
-            return Unknown($"{name}:{version}");
-        var (digest, fault) = await Task.Run(() => FileManifests.FindOrMake(files, environment.Image, cancel), cancel);
-        return digest is null ? Problems.Of(Problems.StatusOf(fault!.Code), fault) : Results.File(files.PathOf(digest), "application/gzip");
-    }
 
     /// <summary>A rendered file as the node would get it; without a path all of them.</summary>
     static IResult Render(string name, int? version, string node, string? path, EnvironmentCatalogue catalogue, Hosting.Site site)
@@ -61,6 +52,15 @@ public static class Environments
             rendered.Add(new RenderedReply(file.Path, Convert.ToString(file.Mode, 8).PadLeft(4, '0'), text));
         }
         return Results.Json(new RenderReply($"{environment.Name}:{environment.Version}", node, [.. rendered]), RestJson.Default.RenderReply);
+    }
+
+    /// <summary>The manifest of the environment's image (gzip): what <c>ka-agent verify</c> compares a running system with.</summary>
+    static async Task<IResult> ManifestAsync(string name, int version, EnvironmentCatalogue catalogue, FileStore files, CancellationToken cancel)
+    {
+        if (catalogue.Find(name, version) is not { } environment)
+            return Unknown($"{name}:{version}");
+        var (digest, fault) = await Task.Run(() => FileManifests.FindOrMake(files, environment.Image, cancel), cancel);
+        return digest is null ? Problems.Of(Problems.StatusOf(fault!.Code), fault) : Results.File(files.PathOf(digest), "application/gzip");
     }
 
     /// <summary>Which files the description names; the client then sends those that the store lacks.</summary>

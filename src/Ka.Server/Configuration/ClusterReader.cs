@@ -22,7 +22,7 @@ public static partial class ClusterReader
     public static void Read(YamlNode root, string text, string folder, ImmutableArray<SiteFinding>.Builder findings, ImmutableArray<Cluster>.Builder clusters)
     {
         var binder = new YamlBinder();
-        var file = binder.Mapping(root, "the cluster", "cluster", "nodes", "groups", "defaults", "steps", "limits", "pre-installs", "post-installs", "custom-steps", "variables", "server-key", "verify");
+        var file = binder.Mapping(root, "the cluster", "cluster", "nodes", "groups", "defaults", "steps", "limits", "verify", "pre-installs", "post-installs", "custom-steps", "variables", "server-key");
         var name = file.RequiredText("cluster");
         binder.Mapping(file.Node("defaults"), "'defaults'", NodeKeys);
         var groups = Groups(binder, file);
@@ -54,12 +54,12 @@ public static partial class ClusterReader
             limits.Int("reboot-window", 1, 10_000, 50),
             limits.Duration("gather", TimeSpan.FromSeconds(30), TimeSpan.Zero, TimeSpan.FromHours(1)),
             limits.Duration("step-timeout", TimeSpan.FromSeconds(180), TimeSpan.FromSeconds(1), TimeSpan.FromHours(2)),
-            InstallsReader.Read(binder, file, "post-installs", folder))
+            InstallsReader.Read(binder, file, "post-installs", folder),
+            file.Choice("verify", VerifyMode.Sample))
         {
             PreInstalls = InstallsReader.Read(binder, file, "pre-installs", folder),
             Operations = OperationsReader.Read(binder, file.Node("custom-steps"), SiteReader.Code, folder).Operations,
             Variables = InstallsReader.Variables(binder, file, "variables", SiteReader.Code),
-            Verify = file.Choice("verify", VerifyMode.Sample),
             ServerKey = file.Bool("server-key", false),
         });
         // Layers shared by many nodes are bound once for each of them: the same finding is told once.

@@ -128,9 +128,9 @@ sealed class TarRecords
             case "gid":
                 return (Gid = Owner(value)) is not null;
             case "SCHILY.acl.access":
-                return AccessList("access", value);
+                return AccessList("system.posix_acl_access", value);
             case "SCHILY.acl.default":
-                return AccessList("default", value);
+                return AccessList("system.posix_acl_default", value);
             default:
                 return !key.StartsWith("GNU.sparse.", StringComparison.Ordinal) || Sparse(key["GNU.sparse.".Length..], value, limits);
         }
@@ -189,9 +189,8 @@ sealed class TarRecords
     }
 
     /// <summary>The text of an access list as the kernel keeps it; names of users stay open, because only the node can resolve them.</summary>
-    bool AccessList(string kind, ReadOnlySpan<byte> value)
+    bool AccessList(string name, ReadOnlySpan<byte> value)
     {
-        var name = $"system.posix_acl_{kind}";
         _attributeBytes += value.Length;
         if (!_attributes.ContainsKey(name) && AccessListText.ToAttribute(ByteText.Decode(value)) is { } attribute)
             _attributes[name] = attribute;

@@ -12,8 +12,8 @@ using Ka.Engine.Ports;
 using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Server.Agents;
-using Ka.Server.Environments;
 using Ka.Server.Hosting;
+using Ka.Server.Environments;
 using Ka.Store;
 
 namespace Ka.Server.Workflows;
@@ -35,6 +35,8 @@ sealed class AgentPort(
     async Task<Fault?> DoAsync(ClusterNode node, int index, AgentTask task, AttemptId attempt, TimeSpan deadline, CancellationToken cancel)
     {
         var part = 0;
+        if (task == AgentTask.Verify && FileManifests.Find(files, workflow.Environment.Image.Sha256) is null)
+            return Fault.Of(FaultCodes.ManifestMissing, $"the list of the image's files is no longer in the store: {workflow.Environment.Image.Sha256}");
         var (orders, refused) = await OrdersAsync(node, task, $"{attempt.Workflow}/{attempt.Run}/{index}", cancel);
         if (refused is not null)
             return refused;
@@ -68,7 +70,6 @@ sealed class AgentPort(
         : new RunScript(Script(operation.Name, null, operation.File, operation.Arguments, node, operation.Timeout));
 
     /// <summary>The orders of a task; those that need something signed or made on the server first wait for it here.</summary>
-    /// <param name="luck">Names the attempt and the node: other files are read back on each node and at each try.</param>
     async Task<(IEnumerable<AgentOrder> Orders, Fault? Fault)> OrdersAsync(ClusterNode node, AgentTask task, string luck, CancellationToken cancel)
     {
         switch (task)
@@ -81,14 +82,8 @@ sealed class AgentPort(
                     return ([], null);
                 var (certificate, unsigned) = await keys.SignHostAsync(hostKey, $"{node.Name} {workflow.Id}", [node.Name, node.Address], cancel);
                 return ([new InstallHostCertificate(certificate ?? "")], unsigned);
-            case AgentTask.Verify:
-                var (image, boot) = (workflow.Environment.Image.Sha256, workflow.Environment.Boot);
-                if (FileManifests.Find(files, image) is not { } manifest)
-                    return ([], Fault.Of(FaultCodes.ManifestMissing, $"the list of the image's files is no longer in the store: {image}"));
-                var seed = BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(luck)));
-                return ([new VerifyTarget(manifest, image, workflow.Options.Verify, seed, boot.Kernel, boot.Initrd)], null);
             default:
-                return (Orders(node, task), null);
+                return (Orders(node, task, luck), null);
         }
     }
 
@@ -106,7 +101,8 @@ sealed class AgentPort(
         return result.Fault is { } fault ? Fault.Of(new FaultCode(fault.Code), fault.Message, fault.Evidence) : null;
     }
 
-    IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task)
+    /// <param name="luck">Names the attempt and the node: other files are read on each node and at each try.</param>
+    IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task, string luck)
     {
         var filesystem = workflow.Environment.FileSystem;
         switch (task)
@@ -134,6 +130,9 @@ sealed class AgentPort(
                 yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: true);
                 yield return new MountTarget(node.Disk, node.Layout, filesystem);
                 break;
+            case AgentTask.Verify:
+                yield return Verify(luck);
+                break;
             case AgentTask.Identity:
                 yield return new SetIdentity(node.Name, node.Disk, node.Layout, filesystem);
                 break;
@@ -144,8 +143,7 @@ sealed class AgentPort(
             case AgentTask.HostCertificate:
                 break; // made with its signature
             case AgentTask.Files:
-                var values = TemplateValues.Of(node, workflow.Cluster, workflow.Environment);
-                yield return new WriteFiles([.. workflow.Environment.Files.Select(f => Rendered(f, values))]);
+                yield return Files(node);
                 break;
             case AgentTask.Keys:
                 yield return new InstallKeys(workflow.AuthorizedKeys);
@@ -172,6 +170,19 @@ sealed class AgentPort(
     {
         var boot = workflow.Environment.Boot;
         return new BootTarget(boot.Kernel, boot.Initrd, boot.ParamsOn(node.Params));
+    }
+
+    VerifyTarget Verify(string luck)
+    {
+        var (image, boot) = (workflow.Environment.Image.Sha256, workflow.Environment.Boot);
+        var seed = BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(luck)));
+        return new VerifyTarget(FileManifests.Find(files, image)!, image, workflow.Verify, seed, boot.Kernel, boot.Initrd);
+    }
+
+    WriteFiles Files(ClusterNode node)
+    {
+        var values = TemplateValues.Of(node, workflow.Cluster, workflow.Environment);
+        return new WriteFiles([.. workflow.Environment.Files.Select(f => Rendered(f, values))]);
     }
 
     /// <exception cref="InvalidOperationException">The planner let a template pass that has no rendering.</exception>

@@ -83,7 +83,9 @@ public class Plans
     [InlineData(VerifyMode.None, "reformat send_image identity")]
     [InlineData(VerifyMode.Full, "reformat send_image verify")]
     public void The_disk_is_checked_before_anything_else_is_written(VerifyMode mode, string steps) =>
-        Assert.Equal(steps.Split(' '), Steps(PlanOf(options: new DeployOptions { Verify = mode }), 1).Take(3));
+        Assert.Equal(
+            steps.Split(' '),
+            Steps(Planner.Plan(new DeployRequest(SimulatedDeployment.SampleEnvironment, Cluster, Cluster.Nodes, WithKeys: true, DiskBytes: null, mode)).Plan!, 1).Take(3));
 
     [Fact]
     public void An_operation_of_one_strategy_is_in_no_other()
