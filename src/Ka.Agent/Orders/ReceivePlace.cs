@@ -47,7 +47,7 @@ sealed record ReceivePlace(IImageSink Sink, WrittenDisk? Disk, MountEntry? Mount
     static (ReceivePlace?, Fault?) Target(ReceiveImage order, OrderContext context) =>
         NotEmpty(context) is { } leftover
             ? (null, Fault.Of(FaultCodes.ImageExtractFailed, "The target holds a former try; it must be formatted first.", leftover))
-            : (new ReceivePlace(Unpacking.Start(order.Compression, context.Paths, context.Paths.Target), null, null), null);
+            : (new ReceivePlace(Unpacking.Start(order.Compression, context.Paths, context.Paths.Target, order.AclsAsText), null, null), null);
 
     static async Task<(ReceivePlace?, Fault?)> Device(ReceiveImage order, OrderContext context, CancellationToken cancel)
     {
@@ -96,7 +96,7 @@ sealed record ReceivePlace(IImageSink Sink, WrittenDisk? Disk, MountEntry? Mount
             await Mounts.Unmount([mount], cancel);
             return (null, Fault.Of(FaultCodes.ImageExtractFailed, "The partition holds a former try; it must be formatted first.", leftover));
         }
-        return (new ReceivePlace(Unpacking.Start(order.Compression, context.Paths, directory), null, mount), null);
+        return (new ReceivePlace(Unpacking.Start(order.Compression, context.Paths, directory, order.AclsAsText), null, mount), null);
     }
 
     /// <summary>What lies in the target besides the places where other partitions are mounted; null when it is fresh.</summary>

@@ -45,10 +45,11 @@ sealed class Unpacking : IImageSink
     /// <summary>A program ended with an error before its input did.</summary>
     public bool HasFailed => _tar is { HasExited: true, ExitCode: not 0 } || _decompressor is { HasExited: true, ExitCode: not 0 };
 
+    /// <param name="aclsAsText">See <see cref="ReceiveImage.AclsAsText"/>.</param>
     /// <exception cref="Win32Exception">A program is not there.</exception>
-    public static Unpacking Start(ImageCompression compression, AgentPaths paths, string target)
+    public static Unpacking Start(ImageCompression compression, AgentPaths paths, string target, bool aclsAsText = false)
     {
-        var tar = new Process { StartInfo = Enclosure.OnlyTarget(paths, target, "tar", TarArguments) };
+        var tar = new Process { StartInfo = Enclosure.OnlyTarget(paths, target, "tar", aclsAsText ? ["--acls", .. TarArguments] : TarArguments) };
         tar.Start();
         if (Decompressor(compression) is not { } command)
         {
@@ -68,9 +69,9 @@ sealed class Unpacking : IImageSink
         return new Unpacking(decompressor, tar, target);
     }
 
-    /// <summary>Everything an operating system's files carry: owners by number, modes, extended attributes (capabilities), ACLs, holes.</summary>
+    /// <summary>Everything an operating system's files carry: owners by number, modes, extended attributes (capabilities and ACLs among them), holes.</summary>
     static readonly string[] TarArguments =
-        ["-x", "-p", "--numeric-owner", "--same-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse", "--warning=no-timestamp", "-C", Enclosure.TargetInside, "-f", "-"];
+        ["-x", "-p", "--numeric-owner", "--same-owner", "--xattrs", "--xattrs-include=*", "--sparse", "--warning=no-timestamp", "-C", Enclosure.TargetInside, "-f", "-"];
 
     /// <summary>The program with its memory limited as at registration; what needs more was refused there.</summary>
     internal static (string Program, string[] Arguments)? Decompressor(ImageCompression compression) => compression switch

@@ -29,7 +29,11 @@ public enum ImageCompression
 /// <param name="Bytes">Size of that file.</param>
 /// <param name="UnpackedBytes">Sum of what it unpacks to, each file rounded up to 4 KiB blocks; of a raw image its uncompressed size.</param>
 /// <param name="Raw">What is known of a raw image besides; null for an archive.</param>
-public sealed record Image(string Sha256, long Bytes, ImageKind Kind, ImageCompression Compression, long UnpackedBytes, RawImage? Raw = null);
+public sealed record Image(string Sha256, long Bytes, ImageKind Kind, ImageCompression Compression, long UnpackedBytes, RawImage? Raw = null)
+{
+    /// <summary>An archive with access lists as text only; else they are attributes like others, or there are none.</summary>
+    public bool AclsAsText { get; init; }
+}
 
 /// <summary>What the deployed system boots.</summary>
 /// <param name="Kernel">Path inside the image.</param>

@@ -67,7 +67,11 @@ public sealed record ReceiveImage(
     ImageCompression Compression,
     ImmutableArray<PeerAddress> Upstreams,
     int Successors,
-    ImagePlace? Place = null) : AgentOrder;
+    ImagePlace? Place = null) : AgentOrder
+{
+    /// <summary>The archive keeps access lists as text only: GNU tar takes them with <c>--acls</c>, without which it takes those kept as attributes.</summary>
+    public bool AclsAsText { get; init; }
+}
 
 /// <summary>Where a source of a broadcast listens.</summary>
 public sealed record PeerAddress(string Host, int Port);

@@ -38,11 +38,15 @@ public sealed partial class ArchiveTree
 
     public int Count => _names.Count;
 
+    /// <summary>Some access list stands in the archive as text only: GNU tar restores it with <c>--acls</c>, and with that loses those kept as attributes.</summary>
+    public bool AclsAsText { get; private set; }
+
     /// <summary>Takes an entry as GNU tar would; the fault says why an entry is not safe.</summary>
     public Fault? Add(TarEntry entry)
     {
         if (Parents(entry.Path) is { } unsafeWay)
             return unsafeWay;
+        AclsAsText |= entry.AclAsText;
         var path = entry.Path;
         if (path == "/" && entry.Type != '5')
             return Unsafe(path, "the root is no directory");

@@ -62,7 +62,7 @@ public static class Registrar
                 if (missing is not null)
                     return ([], boot, new RegistrationRefusal(missing, description.BootAt));
             }
-            images.Add(new Image(sha256, new FileInfo(files.PathOf(sha256)).Length, named.Kind, named.Compression, reading.Tree.UnpackedBytes));
+            images.Add(new Image(sha256, new FileInfo(files.PathOf(sha256)).Length, named.Kind, named.Compression, reading.Tree.UnpackedBytes) { AclsAsText = reading.Tree.AclsAsText });
         }
         return (images.ToImmutable(), boot, null);
     }

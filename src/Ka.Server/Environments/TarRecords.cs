@@ -33,7 +33,11 @@ sealed class TarRecords
 
     public List<(long Offset, long Bytes)>? SparseMap { get; private set; }
 
+    /// <summary>Access lists stand here as text only, and not as the attributes that hold them (GNU tar writes either, or both).</summary>
+    public bool AclsAsText => _aclText && !_aclAttribute;
+
     string? _sparseName;
+    bool _aclText, _aclAttribute;
     int _attributeBytes;
     long? _offset;
 
@@ -113,6 +117,7 @@ sealed class TarRecords
             // GNU tar writes '=' of a name as %3D and '%' as %25.
             var name = key[Attribute.Length..].Replace("%3D", "=", StringComparison.Ordinal).Replace("%25", "%", StringComparison.Ordinal);
             _attributeBytes += value.Length;
+            _aclAttribute |= name.StartsWith("system.posix_acl_", StringComparison.Ordinal);
             return name.Length > 0 && Set(name, Convert.ToHexStringLower(value));
         }
         switch (key)
@@ -128,8 +133,10 @@ sealed class TarRecords
             case "gid":
                 return (Gid = Owner(value)) is not null;
             case "SCHILY.acl.access":
+                _aclText = true;
                 return AccessList("system.posix_acl_access", value);
             case "SCHILY.acl.default":
+                _aclText = true;
                 return AccessList("system.posix_acl_default", value);
             default:
                 return !key.StartsWith("GNU.sparse.", StringComparison.Ordinal) || Sparse(key["GNU.sparse.".Length..], value, limits);

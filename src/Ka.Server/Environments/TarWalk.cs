@@ -29,6 +29,9 @@ public sealed record TarEntry(string Path, char Type, string? Link, long Bytes)
     public string? Sha256 { get; init; }
 
     public ImmutableArray<FileAttribute> Attributes { get; init; } = [];
+
+    /// <summary>Its access list stands in the archive as text only.</summary>
+    public bool AclAsText { get; init; }
 }
 
 /// <summary>
@@ -144,7 +147,7 @@ public sealed class TarWalk
         if (!TarFields.TryUnsigned(header.AsSpan(100, 8), out var mode) || !TarFields.TryUnsigned(header.AsSpan(108, 8), out var uid) && records.Uid is null
             || !TarFields.TryUnsigned(header.AsSpan(116, 8), out var gid) && records.Gid is null)
             return (entry, Fault.Of(FaultCodes.ArchiveInvalid, "mode or owner is no number"));
-        entry = entry with { Mode = (int)(mode & 0xFFF), Uid = records.Uid ?? uid, Gid = records.Gid ?? gid, Attributes = records.Attributes };
+        entry = entry with { Mode = (int)(mode & 0xFFF), Uid = records.Uid ?? uid, Gid = records.Gid ?? gid, Attributes = records.Attributes, AclAsText = records.AclsAsText };
         switch (entry.Type)
         {
             case '1' or '2':

@@ -66,7 +66,10 @@ sealed class ChainBroadcast(
             var receive = new ReceiveImage(
                 key, image.Sha256, image.Bytes, manifest.ChunkBytes, manifest.ChunkHashes, image.Kind, image.Compression,
                 [.. link.Upstreams.Select(p => new PeerAddress(p.Host, p.Port))], link.Successors,
-                new ImagePlaces(workflow, _roster[index]).Of(part));
+                new ImagePlaces(workflow, _roster[index]).Of(part))
+            {
+                AclsAsText = image.AclsAsText,
+            };
             return await agents.GiveAsync(_roster[index], word, new OrderGiven(attempt.Order(word, index), (int)pace.Deadline.TotalSeconds, receive), token);
         }
 

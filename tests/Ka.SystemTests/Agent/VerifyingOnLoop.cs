@@ -84,15 +84,19 @@ public sealed class VerifyingOnLoop : IAsyncLifetime
         return tree;
     }
 
-    void Pack(string tree)
+    bool _aclsAsText;
+
+    void Pack(string tree, params string[] keeping)
     {
         var tar = Path.Combine(_root, "image.tar");
-        Program.Run("tar", "-c", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse", "-C", tree, "-f", tar, ".");
-        Program.Run("zstd", "-q", "-1", tar);
+        string[] attributes = keeping is [] ? ["--xattrs", "--xattrs-include=*", "--acls"] : keeping;
+        Program.Run("tar", ["-c", "--numeric-owner", .. attributes, "--sparse", "-C", tree, "-f", tar, "."]);
+        Program.Run("zstd", "-q", "-f", "-1", tar);
         _image = tar + ".zst";
         _sha256 = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(_image)));
         var reading = Registration.ReadArchive(_image, ImageCompression.Zstd, CancellationToken.None);
         Assert.True(reading.Fault is null, $"{reading.Fault}");
+        _aclsAsText = reading.Tree.AclsAsText;
         var packed = new MemoryStream();
         ManifestText.Write(packed, reading.Tree.ToManifest(_sha256));
         _manifest = _files.Add(packed.ToArray());
@@ -109,7 +113,10 @@ public sealed class VerifyingOnLoop : IAsyncLifetime
         var key = BroadcastKey.Create();
         Assert.Null(source.Register(key, _image, manifest.Bytes));
         await _node.MustCarry(new ReceiveImage(
-            key, manifest.Sha256, manifest.Bytes, manifest.ChunkBytes, manifest.ChunkHashes, ImageKind.Tar, ImageCompression.Zstd, [new PeerAddress("127.0.0.1", source.Port)], 0));
+            key, manifest.Sha256, manifest.Bytes, manifest.ChunkBytes, manifest.ChunkHashes, ImageKind.Tar, ImageCompression.Zstd, [new PeerAddress("127.0.0.1", source.Port)], 0)
+        {
+            AclsAsText = _aclsAsText,
+        });
     }
 
     Task<OrderOutcome> Verify(VerifyMode mode) => _node.Carry(new VerifyTarget(_manifest, _sha256, mode, 7, "/boot/vmlinuz", null));
@@ -139,6 +146,20 @@ public sealed class VerifyingOnLoop : IAsyncLifetime
             var read = long.Parse(outcome.Values["verifyBytes"]);
             Assert.True(mode == VerifyMode.Full ? read > 110 * MiB : read is > MiB + 100_000 and < 9 * MiB, $"{mode} read {read} bytes");
         }
+    }
+
+    [Theory]
+    [InlineData("--xattrs", "--xattrs-include=*", "--no-acls")]
+    [InlineData("--acls", "--no-xattrs")]
+    [InlineData("--acls", "--xattrs", "--xattrs-include=*")]
+    public async Task Access_lists_are_restored_however_the_archive_keeps_them(params string[] keeping)
+    {
+        Pack(Path.Combine(_root, "tree"), keeping);
+        await Unpack(FileSystemKind.Ext4);
+        Assert.Contains("user:4321:r--", Program.Run("getfacl", "-n", "-p", At("/usr/bin/tool5")), StringComparison.Ordinal);
+        Assert.Contains("default:group:77:r-x", Program.Run("getfacl", "-n", "-p", At("/etc/ssh")), StringComparison.Ordinal);
+        var outcome = await Verify(VerifyMode.Full);
+        Assert.True(outcome.Fault is null, $"{outcome.Fault} {outcome.Fault?.Evidence}");
     }
 
     [Fact]

@@ -55,6 +55,19 @@ public sealed class Manifests : IDisposable
         Assert.Equal(70_000_000u, At(manifest, "/x").Uid);
     }
 
+    [Theory]
+    [InlineData(true, "SCHILY.acl.access")]
+    [InlineData(false, "SCHILY.xattr.system.posix_acl_access")]
+    [InlineData(false, "SCHILY.acl.access", "SCHILY.xattr.system.posix_acl_access")]
+    [InlineData(false)]
+    public void Access_lists_that_stand_as_text_only_are_noted(bool asText, params string[] keys)
+    {
+        var list = keys.Select(k => (k, k.StartsWith("SCHILY.acl", StringComparison.Ordinal) ? "user::rw-\ngroup::r--\nother::r--\n" : "\u0002\0\0\0")).ToArray();
+        var path = _directory["acl.tar"];
+        File.WriteAllBytes(path, new TarBuilder().Pax(list).File("./x", "").End());
+        Assert.Equal(asText, Registration.ReadArchive(path, ImageCompression.None, CancellationToken.None).Tree.AclsAsText);
+    }
+
     [Fact]
     public void The_last_entry_of_a_name_wins_and_a_hard_link_keeps_what_it_was_made_of()
     {
