@@ -58,7 +58,7 @@ need grub-mkimage grub-common
 tree=$WORK/tree
 skeleton "$tree"
 mkdir -p "$tree/etc/ssh" "$tree/root/.ssh"
-program "$tree" bin/tar bin/zstd bin/xz bin/gzip bin/bzip2 bin/lz4 bin/lsblk bin/mount bin/umount bin/getfattr \
+program "$tree" bin/tar bin/zstd bin/xz bin/gzip bin/bzip2 bin/lz4 bin/lsblk bin/mount bin/umount bin/unshare bin/getfattr \
     bin/setfattr bin/ssh-keygen bin/efibootmgr sbin/sfdisk sbin/wipefs sbin/blkid sbin/blockdev sbin/mke2fs \
     sbin/e2fsck sbin/resize2fs sbin/tune2fs sbin/mkfs.xfs sbin/mkfs.fat sbin/mkswap sbin/kexec sbin/sshd \
     sbin/mkfs.btrfs sbin/lvm sbin/dmsetup sbin/mdadm sbin/cryptsetup

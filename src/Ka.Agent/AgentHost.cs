@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Ka.Agent.Machine;
 using Ka.Agent.Orders;
 using Ka.Agent.Session;
+using Ka.Agent.Verification;
 using Ka.Broadcast;
 
 namespace Ka.Agent;
@@ -21,6 +22,11 @@ static class AgentHost
         if (string.IsNullOrEmpty(Environment.GetEnvironmentVariable("PATH")))
         {
             Environment.SetEnvironmentVariable("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"); // an init may start the agent without any
+        }
+        if (arguments is ["verify", ..])
+        {
+            await using var input = Console.OpenStandardInput();
+            return VerifyCommand.Run(arguments.AsSpan(1), input, Console.Out, Console.Error, cancel);
         }
         var paths = new AgentPaths();
         // A file in place of /proc/cmdline lets a person try the agent on a running machine.

@@ -15,6 +15,7 @@ public static class FaultPlan
         ["has no cable"] = Misbehaviour.NoCable,
         ["dies in broadcast"] = Misbehaviour.DiesInBroadcast,
         ["has a bad disk"] = Misbehaviour.BadDisk,
+        ["flips bits on its disk"] = Misbehaviour.FlipsBits,
         ["hangs in kexec"] = Misbehaviour.HangsInKexec,
         ["never boots"] = Misbehaviour.NeverBoots,
         ["refuses ssh"] = Misbehaviour.RefusesSsh,

@@ -28,6 +28,9 @@ public enum Misbehaviour
     /// <summary>Its disk gives errors at every partitioning.</summary>
     BadDisk,
 
+    /// <summary>What it reads back from its disk is not what was written.</summary>
+    FlipsBits,
+
     /// <summary>kexec leaves it hanging.</summary>
     HangsInKexec,
 
@@ -173,6 +176,8 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
         await Task.Delay(Around(node, _hardware.Step), _clock, cancel);
         if (task == AgentTask.Partition && Has(node, Misbehaviour.BadDisk))
             return Fault.Of(FaultCodes.DiskIoError, "write error on the disk");
+        if (task == AgentTask.Verify && Has(node, Misbehaviour.FlipsBits))
+            return Fault.Of(FaultCodes.DiskMismatch, "1 thing(s) on the disk are not as packed, the first at /bin/sh");
         if (task is AgentTask.Kexec or AgentTask.Reboot)
         {
             machine.RunsMinimal = false;

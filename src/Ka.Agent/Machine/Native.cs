@@ -11,15 +11,11 @@ static partial class Native
 
     const int ReadOnlyFlag = 1;
     const int RemountFlag = 32;
-    const int BindFlag = 4096;
     const int RestartCommand = 0x01234567;
     const int KillSignal = 9;
     const int OpenDirectory = 0x10000 | 0x80000; // O_DIRECTORY | O_CLOEXEC
 
     public static int Mount(string source, string directory, string type) => Check(mount(source, directory, type, 0, null));
-
-    /// <summary>Not recursive: a lazy unmount of a recursive bind would reach the original's own mounts.</summary>
-    public static int Bind(string source, string directory) => Check(mount(source, directory, null, BindFlag, null));
 
     public static int RemountReadOnly(string directory) => Check(mount(null, directory, null, RemountFlag | ReadOnlyFlag, null));
 

@@ -11,7 +11,6 @@ namespace Ka.Agent.Orders;
 static class Bootloader
 {
     const UnixFileMode Public = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
-    static readonly ImmutableArray<string> Binds = ["/dev", "/proc", "/sys", "/run"];
     static readonly ImmutableArray<string> Directories = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
     public static async Task<OrderOutcome> Run(InstallBootloader order, OrderContext context, Report report, CancellationToken cancel)
@@ -33,29 +32,11 @@ static class Bootloader
             return Fault.Of(FaultCodes.DiskMismatch, "The deploy partition does not hold the file system that was made on it.", disk.Deploy.Device);
         }
         LinkByUuid(uuid, disk.Deploy.Device);
-        var bound = new Stack<string>();
-        try
+        if (await DeployedStack.RenewInitramfs(disk.Layout, target, (_, command, token) => InImage(context.Paths, command, token), report, cancel) is { } notRenewed)
         {
-            if (Bind(target, bound) is { } notBound)
-            {
-                return notBound;
-            }
-            if (await DeployedStack.RenewInitramfs(disk.Layout, target, Chroot, report, cancel) is { } notRenewed)
-            {
-                return notRenewed;
-            }
-            return await Install(order.Boot, boot, uuid, disk, context, cancel);
+            return notRenewed;
         }
-        finally
-        {
-            while (bound.TryPop(out var directory))
-            {
-                if (Native.Unmount(directory) != 0)
-                {
-                    Native.UnmountLazily(directory); // /sys and /dev carry mounts of their own
-                }
-            }
-        }
+        return await Install(order.Boot, boot, uuid, disk, context, cancel);
     }
 
     /// <summary>grub-install's arguments for the firmware.</summary>
@@ -69,9 +50,9 @@ static class Bootloader
         var esp = disk.Partitions.FirstOrDefault(p => p.Spec.Type == PartitionType.EfiSystem)?.MountPoint ?? "/boot/efi";
         ToolOutcome? installed = null;
         var whose = "image";
-        if (InImage(target, "grub-install", "grub2-install") is { } own)
+        if (OfImage(target, "grub-install", "grub2-install") is { } own)
         {
-            installed = await OnEach(disk, context.IsUefi, device => Chroot(target, [own, .. InstallArguments(context.IsUefi, device, esp)], cancel));
+            installed = await OnEach(disk, context.IsUefi, device => InImage(context.Paths, [own, .. InstallArguments(context.IsUefi, device, esp)], cancel));
         }
         if (installed is not { Ok: true } && Tool.Find("grub-install", "grub2-install") is { } minimal)
         {
@@ -89,7 +70,7 @@ static class Bootloader
         {
             return new OrderOutcome(failed, Tool: installed);
         }
-        var config = whose == "image" && await MadeByImage(order, boot, target, cancel) ? "mkconfig" : "ka";
+        var config = whose == "image" && await MadeByImage(order, boot, context.Paths, cancel) ? "mkconfig" : "ka";
         if (config == "ka")
         {
             WriteOwn(order, boot, uuid, disk, target);
@@ -110,9 +91,10 @@ static class Bootloader
     }
 
     /// <summary>Lets the image make its own grub.cfg. False when it cannot, or when its first entry is another kernel than the description's.</summary>
-    static async Task<bool> MadeByImage(BootTarget order, BootFiles boot, string target, CancellationToken cancel)
+    static async Task<bool> MadeByImage(BootTarget order, BootFiles boot, AgentPaths paths, CancellationToken cancel)
     {
-        if (InImage(target, "grub-mkconfig", "grub2-mkconfig") is not { } program || GrubConfiguration.Defaults(order.Params) is not { } defaults)
+        var target = paths.Target;
+        if (OfImage(target, "grub-mkconfig", "grub2-mkconfig") is not { } program || GrubConfiguration.Defaults(order.Params) is not { } defaults)
         {
             return false;
         }
@@ -125,7 +107,7 @@ static class Bootloader
         {
             return false;
         }
-        var made = await Chroot(target, [program, "-o", path], cancel);
+        var made = await InImage(paths, [program, "-o", path], cancel);
         var first = made.Ok ? GrubConfiguration.FirstKernel(TargetPath.Read(target, path) ?? "") : null;
         return first is not null && Path.GetFileName(first) == Path.GetFileName(boot.Kernel);
     }
@@ -148,14 +130,23 @@ static class Bootloader
         }
     }
 
-    static Task<ToolOutcome> Chroot(string target, ImmutableArray<string> command, CancellationToken cancel)
+    /// <summary>Runs a program of the image: it may do what it likes to the target and the disks, but does not see the agent or the network.</summary>
+    static async Task<ToolOutcome> InImage(AgentPaths paths, ImmutableArray<string> command, CancellationToken cancel)
     {
-        var start = Tool.Start("chroot", [target, .. command]);
-        start.Environment["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin";
-        return Tool.Run(start, null, ownGroup: false, cancel);
+        var places = new string[4];
+        foreach (var (i, name) in ((string[])["/dev", "/proc", "/sys", "/run"]).Index())
+        {
+            if (TargetPath.Resolve(paths.Target, name) is not { } directory)
+            {
+                return new ToolOutcome(command[0], Tool.NotFound, "", $"{name} of the image is a loop of links");
+            }
+            Directory.CreateDirectory(directory);
+            places[i] = directory;
+        }
+        return await Tool.Run(Enclosure.InImage(paths, paths.Target, (places[0], places[1], places[2], places[3]), command), null, ownGroup: false, cancel);
     }
 
-    internal static string? InImage(string target, params ReadOnlySpan<string> programs)
+    internal static string? OfImage(string target, params ReadOnlySpan<string> programs)
     {
         foreach (var program in programs)
         {
@@ -163,26 +154,6 @@ static class Bootloader
             {
                 return $"{directory}/{program}";
             }
-        }
-        return null;
-    }
-
-    static Fault? Bind(string target, Stack<string> bound)
-    {
-        foreach (var source in Binds)
-        {
-            var directory = TargetPath.Resolve(target, source);
-            if (directory is null)
-            {
-                return Fault.Of(FaultCodes.BootloaderFailed, "A directory of the image is a loop of links.", source);
-            }
-            Directory.CreateDirectory(directory);
-            var error = Native.Bind(source, directory);
-            if (error != 0)
-            {
-                return Fault.Of(FaultCodes.BootloaderFailed, "A directory of the minimal environment could not be shown to the image.", $"{source}: {Native.Message(error)}");
-            }
-            bound.Push(directory);
         }
         return null;
     }

@@ -43,9 +43,9 @@ static class DeployedStack
     {
         foreach (var (package, program, hook, why) in Needs(layout))
         {
-            var renews = Bootloader.InImage(target, "update-initramfs") is not null;
-            var opens = renews ? TargetPath.Exists(target, Hooks + hook) : !layout.IsEncrypted() && Bootloader.InImage(target, "dracut") is not null;
-            if (Bootloader.InImage(target, program) is null || !opens)
+            var renews = Bootloader.OfImage(target, "update-initramfs") is not null;
+            var opens = renews ? TargetPath.Exists(target, Hooks + hook) : !layout.IsEncrypted() && Bootloader.OfImage(target, "dracut") is not null;
+            if (Bootloader.OfImage(target, program) is null || !opens)
             {
                 return Fault.Of(FaultCodes.ImageLacksPackage, $"The layout has {why}; the image lacks the package '{package}'.", $"looked for {program} and {Hooks}{hook}, or dracut");
             }
@@ -108,7 +108,7 @@ static class DeployedStack
     public static async Task<Fault?> RenewInitramfs(
         DiskLayout layout, string target, Func<string, ImmutableArray<string>, CancellationToken, Task<ToolOutcome>> chroot, Report report, CancellationToken cancel)
     {
-        var debian = Bootloader.InImage(target, "update-initramfs");
+        var debian = Bootloader.OfImage(target, "update-initramfs");
         if (!Needs(layout).Any() || (debian is not null && layout.RaidArrays().IsEmpty && !layout.IsEncrypted()))
         {
             return null;
@@ -116,7 +116,7 @@ static class DeployedStack
         report("initramfs", 0);
         ImmutableArray<string> command = debian is not null
             ? [debian, "-u", "-k", "all"]
-            : [Bootloader.InImage(target, "dracut") ?? "dracut", "--force", "--regenerate-all"];
+            : [Bootloader.OfImage(target, "dracut") ?? "dracut", "--force", "--regenerate-all"];
         var made = await chroot(target, command, cancel);
         return made.Or(FaultCodes.BootloaderFailed, "The image could not make an initramfs that opens its disk.");
     }

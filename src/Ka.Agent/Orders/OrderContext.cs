@@ -18,6 +18,9 @@ sealed record OrderContext(AgentPaths Paths, string Firmware, ChainListener Chai
     /// <summary>Broadcasts that this node still serves to its successors: a machine does not leave before they are done.</summary>
     public Task Serving { get; set; } = Task.CompletedTask;
 
+    /// <summary>How long receiving and unpacking the image took; zero when another life of the agent did it.</summary>
+    public TimeSpan Unpacked { get; set; }
+
     public bool IsUefi => Firmware == "uefi";
 }
 

@@ -6,7 +6,7 @@ using Ka.Protocol.Agents;
 
 namespace Ka.Agent.Orders;
 
-/// <summary>Carries out <see cref="PutFile"/>.</summary>
+/// <summary>Carries out <see cref="PutFile"/> and <see cref="WriteFiles"/>.</summary>
 static partial class Putting
 {
     public static async Task<OrderOutcome> Run(PutFile order, OrderContext context, CancellationToken cancel)
@@ -40,6 +40,29 @@ static partial class Putting
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return Fault.Of(FaultCodes.ScriptFailed, "The file could not be put into its directory.", e.Message);
+        }
+    }
+
+    /// <summary>Carries out <see cref="WriteFiles"/>.</summary>
+    public static OrderOutcome Write(WriteFiles order, OrderContext context)
+    {
+        try
+        {
+            var target = context.Paths.Target;
+            foreach (var file in order.Files)
+            {
+                if (TargetPath.Resolve(target, Path.GetDirectoryName(file.Path) ?? "/") is not { } directory)
+                {
+                    return Fault.Of(FaultCodes.ScriptFailed, "The path of a file leads out of the target.", file.Path);
+                }
+                Directory.CreateDirectory(directory);
+                TargetPath.Write(target, file.Path, file.Text, (UnixFileMode)(file.Mode & 0xfff), force: true);
+            }
+            return OrderOutcome.Found(("files", string.Join('\n', order.Files.Select(f => f.Path))));
+        }
+        catch (IOException e)
+        {
+            return Fault.Of(FaultCodes.DiskIoError, "A file could not be written into the target.", e.Message);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Ka.Agent.Machine;
 using Ka.Broadcast;
 using Ka.Core.Faults;
@@ -24,12 +25,13 @@ static class Receiving
         Unpacking unpacking;
         try
         {
-            unpacking = Unpacking.Start(order.Compression, context.Paths.Target);
+            unpacking = Unpacking.Start(order.Compression, context.Paths, context.Paths.Target);
         }
         catch (System.ComponentModel.Win32Exception e)
         {
             return Fault.Of(FaultCodes.ImageExtractFailed, "A program that unpacks could not be started.", e.Message);
         }
+        var began = Stopwatch.GetTimestamp();
         using (unpacking)
         {
             var ticket = new ChainTicket(key, manifest, [.. order.Upstreams.Select(u => new ChainPeer(u.Host, u.Port))], order.Successors);
@@ -41,6 +43,7 @@ static class Receiving
                 if (outcome.Fault is null)
                 {
                     served = true;
+                    context.Unpacked = Stopwatch.GetElapsedTime(began);
                     context.Serving = Task.WhenAll(context.Serving, ServeOn(node));
                 }
                 return outcome;

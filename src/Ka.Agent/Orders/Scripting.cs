@@ -35,7 +35,7 @@ static class Scripting
             var file = Path.Combine(context.Paths.Scripts, $"{Path.GetFileName(directory)}.archive");
             try
             {
-                if ((await context.Files.Fetch(archive, file, cancel) ?? await Unpack(file, script.ArchiveCompression, directory, cancel)) is { } failed)
+                if ((await context.Files.Fetch(archive, file, cancel) ?? await Unpack(file, script.ArchiveCompression, context.Paths, directory, cancel)) is { } failed)
                 {
                     return ("", failed);
                 }
@@ -66,56 +66,35 @@ static class Scripting
         return (program, null);
     }
 
-    static async Task<Fault?> Unpack(string file, ImageCompression compression, string directory, CancellationToken cancel)
+    /// <summary>Unpacks as an image is unpacked: nothing outside the directory can be written.</summary>
+    static async Task<Fault?> Unpack(string file, ImageCompression compression, AgentPaths paths, string directory, CancellationToken cancel)
     {
-        var tar = file;
-        if (Unpacking.Decompressor(compression) is { } program)
-        {
-            // Decompressed into memory first: both programs' exit states are seen, and the archive is small.
-            tar = file + ".tar";
-            var suffixed = file + ".packed";
-            File.Move(file, suffixed, overwrite: true);
-            var start = Tool.Start(program, ["-d", "-c"]);
-            var unpacked = await Piped(start, suffixed, tar, cancel);
-            File.Delete(suffixed);
-            if (unpacked.Or(FaultCodes.ScriptFailed, "The archive of a script could not be decompressed.") is { } failed)
-            {
-                return failed;
-            }
-        }
-        var extracted = await Tool.Run("tar", ["-x", "-p", "-C", directory, "-f", tar], cancel);
-        File.Delete(tar);
-        return extracted.Or(FaultCodes.ScriptFailed, "The archive of a script could not be unpacked.");
-    }
-
-    static async Task<ToolOutcome> Piped(ProcessStartInfo start, string from, string to, CancellationToken cancel)
-    {
-        using var process = Process.Start(start)!;
-        await using var killing = cancel.Register(() => Tool.Kill(process, null));
-        var errors = Tail.Of(process.StandardError);
-        var feeding = Task.Run(
-            async () =>
-            {
-                await using var source = File.OpenRead(from);
-                await using var input = process.StandardInput.BaseStream;
-                await source.CopyToAsync(input, CancellationToken.None);
-            },
-            CancellationToken.None);
-        await using (var target = File.Create(to))
-        {
-            await process.StandardOutput.BaseStream.CopyToAsync(target, CancellationToken.None);
-        }
+        Unpacking unpacking;
         try
         {
-            await feeding;
+            unpacking = Unpacking.Start(compression, paths, directory);
         }
-        catch (IOException)
+        catch (System.ComponentModel.Win32Exception e)
         {
-            // the program ended early; its status tells
+            return Fault.Of(FaultCodes.ScriptFailed, "A program that unpacks could not be started.", e.Message);
         }
-        await process.WaitForExitAsync(CancellationToken.None);
-        cancel.ThrowIfCancellationRequested();
-        return new ToolOutcome(start.FileName, process.ExitCode, "", await errors);
+        using (unpacking)
+        {
+            await using (cancel.Register(unpacking.Kill))
+            {
+                try
+                {
+                    await using var source = File.OpenRead(file);
+                    await source.CopyToAsync(unpacking.Input, CancellationToken.None);
+                }
+                catch (IOException)
+                {
+                    // a program ended early; its status tells
+                }
+            }
+            var fault = await unpacking.Finish(complete: true, cancel);
+            return fault?.Code == FaultCodes.ImageExtractFailed ? Fault.Of(FaultCodes.ScriptFailed, "The archive of a script could not be unpacked.", $"{fault.Message} {fault.Evidence}") : fault;
+        }
     }
 
     static async Task<OrderOutcome> Execute(ScriptSpec script, string program, OrderContext context, string directory, CancellationToken cancel)
@@ -123,7 +102,13 @@ static class Scripting
         // With FileSha256 the first word of the command is empty and stands for the file.
         var arguments = script.Command.IsDefaultOrEmpty ? [] : script.Command.Skip(1);
         // setsid makes a process group of its own, so that everything the script starts can be ended with it.
-        var start = Tool.Start("setsid", [program, .. arguments]);
+        var enclosed = Enclosure.WithoutSecrets(context.Paths, program, arguments);
+        var start = Tool.Start("setsid", [enclosed.FileName, .. enclosed.ArgumentList]);
+        start.Environment.Clear();
+        foreach (var (name, value) in enclosed.Environment)
+        {
+            start.Environment[name] = value;
+        }
         start.WorkingDirectory = directory;
         foreach (var (name, value) in Variables(script, context, directory))
         {

@@ -8,7 +8,8 @@ namespace Ka.Agent.Orders;
 
 /// <summary>
 /// The decompressor and GNU tar, connected by the agent so that both exit states and the end of the stream are seen. GNU tar exits 0 on
-/// some truncated archives: the end marker (two blocks of zeros) and nothing but zeros behind it decide.
+/// some truncated archives: the end marker (two blocks of zeros) and nothing but zeros behind it decide. Tar runs where it can write to its
+/// directory only, so that an archive which deceives server and tar still leaves nothing elsewhere.
 /// </summary>
 sealed class Unpacking : IDisposable
 {
@@ -42,15 +43,15 @@ sealed class Unpacking : IDisposable
     public bool HasFailed => _tar is { HasExited: true, ExitCode: not 0 } || _decompressor is { HasExited: true, ExitCode: not 0 };
 
     /// <exception cref="Win32Exception">A program is not there.</exception>
-    public static Unpacking Start(ImageCompression compression, string target)
+    public static Unpacking Start(ImageCompression compression, AgentPaths paths, string target)
     {
-        var tar = new Process { StartInfo = Tool.Start("tar", TarArguments(target)) };
+        var tar = new Process { StartInfo = Enclosure.OnlyTarget(paths, target, "tar", TarArguments) };
         tar.Start();
-        if (Decompressor(compression) is not { } program)
+        if (Decompressor(compression) is not { } command)
         {
             return new Unpacking(null, tar);
         }
-        var decompressor = new Process { StartInfo = Tool.Start(program, ["-d", "-c"]) };
+        var decompressor = new Process { StartInfo = Tool.Start(command.Program, command.Arguments) };
         try
         {
             decompressor.Start();
@@ -65,17 +66,18 @@ sealed class Unpacking : IDisposable
     }
 
     /// <summary>Everything an operating system's files carry: owners by number, modes, extended attributes (capabilities), ACLs, holes.</summary>
-    internal static IEnumerable<string> TarArguments(string target) =>
-        ["-x", "-p", "--numeric-owner", "--same-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse", "--warning=no-timestamp", "-C", target, "-f", "-"];
+    static readonly string[] TarArguments =
+        ["-x", "-p", "--numeric-owner", "--same-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse", "--warning=no-timestamp", "-C", Enclosure.TargetInside, "-f", "-"];
 
-    internal static string? Decompressor(ImageCompression compression) => compression switch
+    /// <summary>The program with its memory limited as at registration; what needs more was refused there.</summary>
+    static (string Program, string[] Arguments)? Decompressor(ImageCompression compression) => compression switch
     {
         ImageCompression.None => null,
-        ImageCompression.Gzip => "gzip",
-        ImageCompression.Bzip2 => "bzip2",
-        ImageCompression.Xz => "xz",
-        ImageCompression.Zstd => "zstd",
-        ImageCompression.Lz4 => "lz4",
+        ImageCompression.Gzip => ("gzip", ["-d", "-c"]),
+        ImageCompression.Bzip2 => ("bzip2", ["-d", "-c"]),
+        ImageCompression.Xz => ("xz", ["-d", "-c", "--memlimit-decompress=128MiB"]),
+        ImageCompression.Zstd => ("zstd", ["-d", "-c", "--memory=128MB"]),
+        ImageCompression.Lz4 => ("lz4", ["-d", "-c"]),
     };
 
     /// <summary>Ends the input and judges what came of it. Null when every program succeeded and the archive has its end.</summary>

@@ -14,22 +14,24 @@ static class DeployCommand
         var nodes = new Option<string?>("--nodes", "-w") { Description = "Node set, as in node[1-4,7]" };
         var file = new Option<string?>("--nodes-file") { Description = "File with node sets, one a line; - is standard input" };
         var keys = new Option<string?>("--key", "-k") { Description = "Public ssh keys for root (default: your own)", Arity = ArgumentArity.ZeroOrOne };
+        var verify = new Option<string?>("--verify") { Description = "Read the disk back: none, sample or full (default: the cluster's, else sample)" };
+        verify.AcceptOnlyFromAmong("none", "sample", "full");
         var dryRun = new Option<bool>("--dry-run") { Description = "Show the plan and change nothing" };
         var wait = new Option<bool>("--wait") { Description = "Follow to the end (default)" };
         var noWait = new Option<bool>("--no-wait") { Description = "Return as soon as the server has accepted" };
         var yes = new Option<bool>("--yes", "-y") { Description = "Do not ask" };
         var timeout = new Option<int?>("--timeout") { Description = "Stop watching after so many seconds; the operation goes on" };
         var verbose = new Option<bool>("--verbose", "-v") { Description = "Every step of every node" };
-        var command = new Command("deploy", "Install an environment on nodes") { environment, nodes, file, keys, dryRun, wait, noWait, yes, timeout, verbose };
+        var command = new Command("deploy", "Install an environment on nodes") { environment, nodes, file, keys, verify, dryRun, wait, noWait, yes, timeout, verbose };
         var wishes = new DeployWishes(command);
         command.SetAction((parsed, cancel) => RunAsync(
             parsed, parsed.GetValue(environment)!, parsed.GetValue(nodes), parsed.GetValue(file),
             parsed.GetResult(keys) is not null, parsed.GetValue(keys),
-            new Manner(parsed.GetValue(dryRun), parsed.GetValue(noWait), parsed.GetValue(yes), parsed.GetValue(timeout), parsed.GetValue(verbose)), wishes, cancel));
+            new Manner(parsed.GetValue(dryRun), parsed.GetValue(noWait), parsed.GetValue(yes), parsed.GetValue(timeout), parsed.GetValue(verbose), parsed.GetValue(verify)), wishes, cancel));
         return command;
     }
 
-    sealed record Manner(bool DryRun, bool NoWait, bool Yes, int? Timeout, bool Verbose);
+    sealed record Manner(bool DryRun, bool NoWait, bool Yes, int? Timeout, bool Verbose, string? Verify);
 
     static async Task<int> RunAsync(
         ParseResult parsed, string environment, string? nodes, string? nodesFile, bool withKeys, string? keyFile, Manner manner,
@@ -43,7 +45,7 @@ static class DeployCommand
         if (ReadNodes(nodes, nodesFile) is not { } set || ReadKeys(withKeys, keyFile) is not { } keys)
             return ExitCodes.BadData;
         using var server = Common.Connect(parsed);
-        var (body, unread) = await wishes.OverAsync(new DeployBody(environment, set, keys, DryRun: true), parsed, server, cancel);
+        var (body, unread) = await wishes.OverAsync(new DeployBody(environment, set, keys, DryRun: true, manner.Verify), parsed, server, cancel);
         if (body is null)
             return unread;
         var ask = !manner.DryRun && !manner.Yes && !Console.IsInputRedirected && Terminal.IsLive;

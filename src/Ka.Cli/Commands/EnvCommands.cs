@@ -26,6 +26,12 @@ static class EnvCommands
         var remove = new Command("rm", "Remove a version and the files nobody else uses") { gone };
         remove.SetAction((parsed, cancel) => RemoveAsync(parsed, parsed.GetValue(gone)!, cancel));
         env.Add(remove);
+        var rendered = new Argument<string>("NAME") { Description = "NAME or NAME:VERSION" };
+        var path = new Argument<string?>("PATH") { Description = "One file; all of them when left out", Arity = ArgumentArity.ZeroOrOne };
+        var node = new Option<string>("--nodes", "-w") { Description = "The node", Required = true };
+        var render = new Command("render", "Show the files of an environment as a node would get them") { rendered, path, node };
+        render.SetAction((parsed, cancel) => RenderAsync(parsed, parsed.GetValue(rendered)!, parsed.GetValue(node)!, parsed.GetValue(path), cancel));
+        env.Add(render);
         env.Add(Neighbours.EnvBuild());
         return env;
     }
@@ -128,6 +134,24 @@ static class EnvCommands
             ["image", $"{e.Kind}, {e.Compression}, {Terminal.Size(e.Bytes)}, unpacks to {Terminal.Size(e.UnpackedBytes)}"], ["digest", "sha256:" + e.Sha256],
             ["filesystem", e.FileSystem], ["kernel", e.Kernel], ["initrd", e.Initrd ?? ""], ["params", string.Join(' ', e.Params)], ["post-installs", string.Join(", ", e.PostInstalls)],
         ]);
+        return ExitCodes.Done;
+    }
+
+    static async Task<int> RenderAsync(ParseResult parsed, string text, string node, string? path, CancellationToken cancel)
+    {
+        var (name, version) = Split(text);
+        using var server = Common.Connect(parsed);
+        var query = $"node={Uri.EscapeDataString(node)}{(path is null ? "" : "&path=" + Uri.EscapeDataString(path))}{(version is null ? "" : "&version=" + Uri.EscapeDataString(version))}";
+        var reply = await server.GetAsync($"api/v1/environments/{Uri.EscapeDataString(name)}/render?{query}", RestJson.Default.RenderReply, cancel);
+        if (reply.Value is not { } found)
+            return Terminal.Say(reply.Problem!);
+        if (Common.IsJson(parsed))
+            Terminal.Json(found, RestJson.Default.RenderReply);
+        else if (path is not null)
+            Console.Write(found.Files[0].Text);
+        else
+            foreach (var file in found.Files)
+                Console.Write($"==> {Terminal.Safe(file.Path)} ({file.Mode})\n{file.Text}\n");
         return ExitCodes.Done;
     }
 

@@ -37,7 +37,7 @@ static class SshCommand
         }
         if (found.HostKeys.IsEmpty)
         {
-            Console.Error.WriteLine($"ka: {found.Name} was never deployed by this server, so its host key is not known  (system.unreachable)");
+            Console.Error.WriteLine($"ka: {found.Name} was never deployed by this server, so its host key is not known  (ssh.unreachable)");
             return ExitCodes.AllFailed;
         }
         var file = Path.Combine(Path.GetTempPath(), $"ka-known-{Guid.NewGuid():n}");

@@ -45,6 +45,7 @@ public sealed record StrategySettings(string Do, int Retries, TimeSpan Timeout, 
 
 /// <summary>A cluster: nodes of one kind with the way to deploy them.</summary>
 /// <param name="RebootWindow">Simultaneous resets.</param>
+/// <param name="Verify">When the request does not say.</param>
 /// <param name="Gather">How long the broadcast waits for late nodes.</param>
 public sealed record Cluster(
     string Name,
@@ -55,7 +56,8 @@ public sealed record Cluster(
     int RebootWindow,
     TimeSpan Gather,
     TimeSpan StepTimeout,
-    ImmutableArray<PostInstall> PostInstalls)
+    ImmutableArray<PostInstall> PostInstalls,
+    VerifyMode Verify = VerifyMode.Sample)
 {
     /// <summary>What a strategy of the first macro step is unless the configuration says otherwise; only <c>untrusted</c> is tried by itself.</summary>
     public static readonly ImmutableArray<StrategySettings> KnownMinimalEnv =

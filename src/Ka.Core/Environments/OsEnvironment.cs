@@ -77,6 +77,9 @@ public sealed record OsEnvironment(
     /// <summary>Prepares the disk in place of partitioning, formatting and mounting; null for the layout of the cluster.</summary>
     public PostInstall? PreInstall { get; init; }
 
+    /// <summary>Files that are rendered for each node.</summary>
+    public ImmutableArray<TemplateFile> Files { get; init; } = [];
+
     /// <summary>The environment's own variables for every script.</summary>
     public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 }

@@ -113,10 +113,10 @@ public static class FaultCodes
     public static readonly FaultCode SigningFailed = Add("ssh.signing_failed",
         "The server could not make or use the ssh keys of the site.",
         "Install openssh-client on the server, and check the 'ssh' folder of its state directory and its free space.");
-    public static readonly FaultCode SystemUnreachable = Add("system.unreachable",
+    public static readonly FaultCode SystemUnreachable = Add("ssh.unreachable",
         "The system that runs on the node does not let the server in by ssh.",
         "It must answer on port 22 with the host key of its last deployment and have the server's key: 'server-key: true' in the cluster. The next strategy is tried.");
-    public static readonly FaultCode SystemRefused = Add("system.refused",
+    public static readonly FaultCode SystemRefused = Add("ssh.refused",
         "The system that runs on the node could not do what was asked of it.",
         "Read the evidence; the next strategy is tried. An untrusted reboot needs nothing of the running system.");
     public static readonly FaultCode ScriptFailed = Add("script.failed",
@@ -150,6 +150,9 @@ public static class FaultCodes
         "Start it again when you wish.");
 
     // Requests.
+    public static readonly FaultCode TemplateInvalid = Add("template.invalid",
+        "A file of the environment cannot be rendered for a node.",
+        "Look at what comes out: ka env render ENV -w NODE PATH. A var.NAME must be a variable of the environment or of the cluster.");
     public static readonly FaultCode OperationInvalid = Add("operation.invalid",
         "A custom operation cannot be placed in the plan.",
         "Name a macro step and a micro step of the plan at which an agent answers; 'ka deploy --dry-run' lists them.");
@@ -207,6 +210,18 @@ public static class FaultCodes
     public static readonly FaultCode ArchiveKernelMissing = Add("archive.kernel_missing",
         "The kernel or initrd that the description names is not in the archive.",
         "Mend 'boot.kernel' and 'boot.initrd'; the evidence lists what lies in /boot.");
+    public static readonly FaultCode ArchiveUnsafe = Add("archive.unsafe",
+        "The archive has an entry that would be written outside its root, or through a link.",
+        "The message names the entry. Pack a tree that was unpacked cleanly: tar -C ROOT -c .");
+    public static readonly FaultCode ArchiveLimit = Add("archive.limit",
+        "The archive goes beyond a limit that protects the server and the nodes.",
+        "The message names the limit. An operating system does not need that: look at what the archive holds.");
+    public static readonly FaultCode ManifestInvalid = Add("manifest.invalid",
+        "The list of an image's files cannot be read, or belongs to another image.",
+        "Register the environment again; on a node, use the agent of the server's version.");
+    public static readonly FaultCode ManifestMissing = Add("manifest.missing",
+        "There is no list of the image's files to check a disk against.",
+        "Register the environment again, or deploy without the check: --verify none.");
     public static readonly FaultCode ArchiveTooLarge = Add("archive.too_large",
         "The unpacked image does not fit on the disk.",
         "Choose nodes with larger disks or a smaller image.");

@@ -10,8 +10,9 @@ using Ka.Engine.Steps;
 namespace Ka.Engine.Planning;
 
 /// <summary>What a person asks for.</summary>
+/// <param name="Verify">How much of the unpacked image each node reads back and compares.</param>
 /// <param name="DiskBytes">Smallest size known of the target disks, or null when no node has been seen yet.</param>
-public sealed record DeployRequest(OsEnvironment Environment, Cluster Cluster, ImmutableArray<ClusterNode> Nodes, bool WithKeys, long? DiskBytes)
+public sealed record DeployRequest(OsEnvironment Environment, Cluster Cluster, ImmutableArray<ClusterNode> Nodes, bool WithKeys, long? DiskBytes, VerifyMode Verify = VerifyMode.Sample)
 {
     public DeployOptions Options { get; init; } = DeployOptions.Default;
 }
@@ -29,6 +30,7 @@ public static class Planner
     {
         var faults = ImmutableArray.CreateBuilder<Fault>();
         CheckSizes(request, faults);
+        CheckTemplates(request, faults);
         if (request.Environment.Os == "other")
             faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{request.Environment.Name}: os 'other' cannot be deployed from a tar image"));
         if (faults.Count > 0)
@@ -51,6 +53,18 @@ public static class Planner
     {
         var ways = request.Environment.Os == "linux" ? request.Cluster.Boot : request.Cluster.Boot.RemoveAll(s => s.Do == "kexec");
         return ways.IsEmpty ? Cluster.DefaultBoot.RemoveAll(s => s.Do == "kexec") : ways;
+    }
+
+    /// <summary>Every file of every node must come out; what is wrong with many nodes alike is said once.</summary>
+    static void CheckTemplates(DeployRequest request, ImmutableArray<Fault>.Builder faults)
+    {
+        var wrong = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var file in request.Environment.Files)
+            foreach (var node in request.Nodes)
+                if (!NodeTemplate.TryRender(file, TemplateValues.Of(node, request.Cluster, request.Environment), out _, out var errors))
+                    foreach (var error in errors)
+                        if (wrong.Add($"{file.Path}:{error}"))
+                            faults.Add(Fault.Of(FaultCodes.TemplateInvalid, $"{file.Path}, line {error.Line}, column {error.Column}: {error.Message}", $"on {node.Name}"));
     }
 
     static void CheckSizes(DeployRequest request, ImmutableArray<Fault>.Builder faults)

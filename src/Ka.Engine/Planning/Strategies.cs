@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Ka.Core.Clusters;
+using Ka.Core.Environments;
 using Ka.Engine.Automata;
 using Ka.Engine.Ports;
 using Ka.Engine.Steps;
@@ -57,8 +58,12 @@ static class Strategies
         var steps = ImmutableArray.CreateBuilder<MicroStep>();
         steps.Add(new AgentStep(AgentTask.Reformat, "reformat", step, OnlyAgain: true));
         steps.Add(new SendImage(settings.Timeout));
+        if (request.Verify != VerifyMode.None)
+            steps.Add(new AgentStep(AgentTask.Verify, "verify", settings.Timeout));
         steps.Add(new AgentStep(AgentTask.Identity, "identity", step));
         steps.Add(new AgentStep(AgentTask.HostCertificate, "host_certificate", step));
+        if (!request.Environment.Files.IsEmpty)
+            steps.Add(new AgentStep(AgentTask.Files, "files", step));
         var scripts = request.Environment.PostInstalls.AddRange(request.Cluster.PostInstalls);
         if (!scripts.IsEmpty)
             steps.Add(new AgentStep(AgentTask.PostInstall, "post_install", step + Sum(scripts)));
@@ -93,7 +98,7 @@ static class Strategies
         var unknown => throw Unknown(unknown),
     };
 
-    static TimeSpan Sum(ImmutableArray<Core.Environments.PostInstall> scripts) => TimeSpan.FromTicks(scripts.Sum(s => s.Timeout.Ticks));
+    static TimeSpan Sum(ImmutableArray<PostInstall> scripts) => TimeSpan.FromTicks(scripts.Sum(s => s.Timeout.Ticks));
 
     static ArgumentException Unknown(string strategy) => new($"strategy '{strategy}' passed the configuration check but is not known");
 

@@ -13,6 +13,7 @@ public enum WorkflowKind
 /// <summary>An accepted operation with everything it needs, frozen at acceptance: a later change of configuration or catalogue does not touch it.</summary>
 /// <param name="Id"><c>D-</c> and six characters; what a person types.</param>
 /// <param name="Cluster">The cluster with only the nodes of this workflow, in chain order.</param>
+/// <param name="Verify">None in workflows that an older server accepted: their plan has no such step.</param>
 /// <param name="AuthorizedKeys">Public ssh keys for root, one line each.</param>
 public sealed record Workflow(
     string Id,
@@ -21,7 +22,8 @@ public sealed record Workflow(
     OsEnvironment Environment,
     Cluster Cluster,
     ImmutableArray<string> AuthorizedKeys,
-    DateTimeOffset CreatedAt)
+    DateTimeOffset CreatedAt,
+    VerifyMode Verify = VerifyMode.None)
 {
     public DeployOptions Options { get; init; } = DeployOptions.Default;
 

@@ -11,11 +11,13 @@ namespace Ka.Protocol.Agents;
 [JsonDerivedType(typeof(FormatPartitions), "format")]
 [JsonDerivedType(typeof(MountTarget), "mount")]
 [JsonDerivedType(typeof(ReceiveImage), "receive")]
+[JsonDerivedType(typeof(VerifyTarget), "verify")]
 [JsonDerivedType(typeof(RunScript), "script")]
 [JsonDerivedType(typeof(SetIdentity), "identity")]
 [JsonDerivedType(typeof(InstallKeys), "keys")]
 [JsonDerivedType(typeof(InstallHostCertificate), "host-certificate")]
 [JsonDerivedType(typeof(PutFile), "put")]
+[JsonDerivedType(typeof(WriteFiles), "files")]
 [JsonDerivedType(typeof(InstallBootloader), "bootloader")]
 [JsonDerivedType(typeof(SyncTarget), "sync")]
 [JsonDerivedType(typeof(KexecTarget), "kexec")]
@@ -65,6 +67,12 @@ public sealed record ReceiveImage(
 /// <summary>Where a source of a broadcast listens.</summary>
 public sealed record PeerAddress(string Host, int Port);
 
+/// <summary>Compares the unpacked image with its file manifest, as the disk gives it back. Comes before anything else is written to the target.</summary>
+/// <param name="ManifestSha256">Digest of the manifest, which the agent fetches; it must belong to <paramref name="ImageSha256"/>.</param>
+/// <param name="Seed">Chooses the files whose content a sample reads.</param>
+/// <param name="Kernel">Path inside the image; read in any case.</param>
+public sealed record VerifyTarget(string ManifestSha256, string ImageSha256, VerifyMode Mode, ulong Seed, string? Kernel, string? Initrd) : AgentOrder;
+
 /// <summary>A script with its variables.</summary>
 /// <param name="Name">For messages.</param>
 /// <param name="ArchiveSha256">An archive that is fetched and unpacked first, or null.</param>
@@ -100,6 +108,13 @@ public sealed record InstallHostCertificate(string Certificate) : AgentOrder;
 /// <param name="Destination">Absolute directory once the variables (<c>$NAME</c>, <c>${NAME}</c>) in it are replaced.</param>
 /// <param name="Variables">As for a script.</param>
 public sealed record PutFile(string FileSha256, string FileName, string Destination, ImmutableDictionary<string, string> Variables) : AgentOrder;
+
+/// <summary>Writes small files of the target, rendered for this node; links in their place are followed inside the target only.</summary>
+public sealed record WriteFiles(ImmutableArray<RenderedFile> Files) : AgentOrder;
+
+/// <param name="Path">Absolute path in the deployed system.</param>
+/// <param name="Mode">Permission bits.</param>
+public sealed record RenderedFile(string Path, string Text, int Mode);
 
 /// <summary>Installs GRUB of the unpacked system for the firmware the node booted with, and writes its configuration.</summary>
 public sealed record InstallBootloader(BootTarget Boot, DiskSelector Select, DiskLayout Layout) : AgentOrder;

@@ -6,8 +6,9 @@ namespace Ka.Protocol.Rest;
 /// <param name="Environment"><c>name</c> or <c>name:version</c>.</param>
 /// <param name="Nodes">Node set in ClusterShell's syntax.</param>
 /// <param name="AuthorizedKeys">Public ssh keys for root, one a line.</param>
+/// <param name="Verify"><c>none</c>, <c>sample</c> or <c>full</c>: how much of the unpacked image each node reads back and compares; null leaves it to the cluster.</param>
 /// <param name="DryRun">Answer with the plan and change nothing.</param>
-public sealed record DeployBody(string Environment, string Nodes, ImmutableArray<string> AuthorizedKeys, bool DryRun)
+public sealed record DeployBody(string Environment, string Nodes, ImmutableArray<string> AuthorizedKeys, bool DryRun, string? Verify = null)
 {
     /// <summary>Strategies in place of the cluster's: <c>minimal-env=kexec,untrusted:1:300s</c>, <c>boot=classical</c>.</summary>
     public ImmutableArray<string> Strategies { get; init; } = [];
@@ -141,6 +142,12 @@ public sealed record ApplyBody(string File, string Text, ImmutableDictionary<str
 /// <summary>What came of it.</summary>
 /// <param name="Change"><c>created</c> or <c>unchanged</c>.</param>
 public sealed record ApplyReply(string Change, EnvironmentReply Environment);
+
+/// <summary>Files of an environment as one node would get them.</summary>
+public sealed record RenderReply(string Environment, string Node, ImmutableArray<RenderedReply> Files);
+
+/// <param name="Mode">Octal.</param>
+public sealed record RenderedReply(string Path, string Mode, string Text);
 
 /// <summary>The files that a description names, before anything is sent.</summary>
 public sealed record DescriptionFiles(string Name, int Version, ImmutableArray<string> Paths);

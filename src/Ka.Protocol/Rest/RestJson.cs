@@ -14,6 +14,7 @@ namespace Ka.Protocol.Rest;
 [JsonSerializable(typeof(DeployBody))]
 [JsonSerializable(typeof(PlanReply))]
 [JsonSerializable(typeof(NodeSshReply))]
+[JsonSerializable(typeof(RenderReply))]
 [JsonSerializable(typeof(OperationReply))]
 [JsonSerializable(typeof(ImmutableArray<OperationReply>))]
 [JsonSerializable(typeof(OperationReply[]))]

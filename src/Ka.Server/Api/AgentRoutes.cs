@@ -31,15 +31,16 @@ public static class AgentRoutes
     {
         if (Access.Bearer(request) is not { } session || hub.WorkflowOf(session) is not { } id || workflows.Find(id) is not { } stored)
             return Results.Unauthorized();
-        return FileStore.IsDigest(sha256) && Allowed(stored.Workflow).Contains(sha256) && files.Has(sha256)
+        return FileStore.IsDigest(sha256) && Allowed(stored.Workflow, files).Contains(sha256) && files.Has(sha256)
             ? Results.File(files.PathOf(sha256), "application/octet-stream")
             : Results.NotFound();
     }
 
     /// <summary>The files of a workflow: its environment's, its cluster's scripts, its operations'.</summary>
-    static IEnumerable<string> Allowed(Workflow workflow) =>
+    static IEnumerable<string> Allowed(Workflow workflow, FileStore files) =>
         Registrar.FilesOf(workflow.Environment)
             .Concat(workflow.Cluster.PostInstalls.Concat(workflow.Cluster.PreInstalls).SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>())
             .Concat(workflow.Cluster.Operations.Select(o => o.File).OfType<string>())
-            .Concat(workflow.Cluster.Nodes.Select(n => n.PartitionScript).OfType<string>());
+            .Concat(workflow.Cluster.Nodes.Select(n => n.PartitionScript).OfType<string>())
+            .Concat(FileManifests.Find(files, workflow.Environment.Image.Sha256) is { } manifest ? [manifest] : Array.Empty<string>());
 }

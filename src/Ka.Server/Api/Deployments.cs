@@ -56,10 +56,11 @@ public static partial class Deployments
         var environment = FindEnvironment(catalogue, body.Environment, faults);
         var (cluster, set) = FindNodes(site, body.Nodes, faults);
         CheckKeys(body.AuthorizedKeys, faults);
+        var verify = ReadVerify(body.Verify, faults) ?? cluster?.Verify ?? VerifyMode.Sample;
         if (faults.Count > 0)
             return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
         cluster = DeployChoices.Over(cluster!, body, files, faults);
-        var asked = new DeployRequest(environment!, cluster, cluster.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults))
+        var asked = new DeployRequest(environment!, cluster, cluster.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults), verify)
         {
             Options = DeployChoices.Options(body),
         };
@@ -71,12 +72,14 @@ public static partial class Deployments
             return Results.Json(Reply(asked, outcome.Plan!, set!, nodes), RestJson.Default.PlanReply);
         if (site.MinimalFault() is { } missing)
             return Problems.Of(Problems.StatusOf(missing.Code), missing);
+        if (verify != VerifyMode.None && (await Task.Run(() => FileManifests.FindOrMake(files, environment!.Image, cancel), cancel)).Fault is { } noManifest)
+            return Problems.Of(Problems.StatusOf(noManifest.Code), noManifest);
         var (frozen, unread) = await SiteScripts.KeepAsync(cluster, files, cancel);
         if (unread is not null)
             return Problems.Of(Problems.StatusOf(unread.Code), unread);
         var workflow = new Workflow(
             "D-" + NewId(), WorkflowKind.Deploy, "root", environment!, frozen,
-            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow())
+            body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow(), verify)
         {
             Options = asked.Options,
         };
@@ -143,6 +146,24 @@ public static partial class Deployments
         var place = set.Select((n, i) => (n.Value, i)).ToDictionary(p => p.Value, p => p.i);
         var chosen = clusters[0].Nodes.Where(n => names.Contains(n.Name)).OrderBy(n => n.Rack ?? "", StringComparer.Ordinal).ThenBy(n => place[n.Name]);
         return (clusters[0] with { Nodes = [.. chosen] }, set);
+    }
+
+    static VerifyMode? ReadVerify(string? text, List<Fault> faults)
+    {
+        switch (text)
+        {
+            case null:
+                return null;
+            case "none":
+                return VerifyMode.None;
+            case "sample":
+                return VerifyMode.Sample;
+            case "full":
+                return VerifyMode.Full;
+            default:
+                faults.Add(Fault.Of(FaultCodes.RequestInvalid, $"'{DocumentError.Cut(text)}' is no way to verify: none, sample or full is expected"));
+                return null;
+        }
     }
 
     static void CheckKeys(ImmutableArray<string> keys, List<Fault> faults)

@@ -17,6 +17,8 @@ public static class Environments
         var group = routes.MapGroup("/api/v1/environments");
         group.MapGet("", List).Needs(Audience.Users, "view").Produces<ImmutableArray<EnvironmentReply>>();
         group.MapGet("{name}", Show).Needs(Audience.Users, "view").Produces<EnvironmentReply>();
+        group.MapGet("{name}/render", Render).Needs(Audience.Users, "view").Produces<RenderReply>();
+        group.MapGet("{name}/{version:int}/files", ManifestAsync).Needs(Audience.Users, "view").Produces(StatusCodes.Status200OK, contentType: "application/gzip");
         group.MapPost("files", FilesAsync).Needs(Audience.Users, "environments").Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
         group.MapPost("", ApplyAsync).Needs(Audience.Users, "environments").Accepts<ApplyBody>("application/json").Produces<ApplyReply>();
         group.MapDelete("{name}/{version:int}", Remove).Needs(Audience.Users, "environments").Produces(StatusCodes.Status204NoContent);
@@ -29,6 +31,37 @@ public static class Environments
     static IResult Show(string name, int? version, EnvironmentCatalogue catalogue) => catalogue.Find(name, version) is { } found
         ? Results.Json(Reply(found), RestJson.Default.EnvironmentReply)
         : Unknown(name);
+
+    /// <summary>A rendered file as the node would get it; without a path all of them.</summary>
+    static IResult Render(string name, int? version, string node, string? path, EnvironmentCatalogue catalogue, Hosting.Site site)
+    {
+        if (catalogue.Find(name, version) is not { } environment)
+            return Unknown(name);
+        if (site.Find(node) is not { } found)
+            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{DocumentError.Cut(node)}'"));
+        var chosen = environment.Files.Where(f => path is null || f.Path == path).ToArray();
+        if (chosen.Length == 0)
+            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(
+                FaultCodes.TemplateInvalid, $"{name} renders {(path is null ? "no files" : $"no file '{DocumentError.Cut(path)}'; it has {string.Join(", ", environment.Files.Select(f => f.Path))}")}"));
+        var values = TemplateValues.Of(found.Node, found.Cluster, environment);
+        var rendered = new List<RenderedReply>();
+        foreach (var file in chosen)
+        {
+            if (!NodeTemplate.TryRender(file, values, out var text, out var errors))
+                return Problems.Of(StatusCodes.Status422UnprocessableEntity, errors.Select(e => Fault.Of(FaultCodes.TemplateInvalid, $"{file.Path}, line {e.Line}, column {e.Column}: {e.Message}")).ToArray());
+            rendered.Add(new RenderedReply(file.Path, Convert.ToString(file.Mode, 8).PadLeft(4, '0'), text));
+        }
+        return Results.Json(new RenderReply($"{environment.Name}:{environment.Version}", node, [.. rendered]), RestJson.Default.RenderReply);
+    }
+
+    /// <summary>The manifest of the environment's image (gzip): what <c>ka-agent verify</c> compares a running system with.</summary>
+    static async Task<IResult> ManifestAsync(string name, int version, EnvironmentCatalogue catalogue, FileStore files, CancellationToken cancel)
+    {
+        if (catalogue.Find(name, version) is not { } environment)
+            return Unknown($"{name}:{version}");
+        var (digest, fault) = await Task.Run(() => FileManifests.FindOrMake(files, environment.Image, cancel), cancel);
+        return digest is null ? Problems.Of(Problems.StatusOf(fault!.Code), fault) : Results.File(files.PathOf(digest), "application/gzip");
+    }
 
     /// <summary>Which files the description names; the client then sends those that the store lacks.</summary>
     static async Task<IResult> FilesAsync(HttpRequest request, CancellationToken cancel)
@@ -84,7 +117,7 @@ public static class Environments
         catalogue.Remove(name, version);
         var used = catalogue.All().SelectMany(Registrar.FilesOf).ToHashSet(StringComparer.Ordinal);
         foreach (var file in Registrar.FilesOf(environment).Where(f => !used.Contains(f)))
-            files.Remove(file);
+            FileManifests.RemoveImage(files, file);
         return Results.NoContent();
     }
 

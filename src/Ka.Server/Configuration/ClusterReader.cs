@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using Ka.Core.Clusters;
 using Ka.Core.Disks;
 using Ka.Core.Documents;
+using Ka.Core.Environments;
 using Ka.Core.NodeSets;
 using Ka.Drivers.Power;
 using Ka.Yaml;
@@ -21,7 +22,7 @@ public static partial class ClusterReader
     public static void Read(YamlNode root, string text, string folder, ImmutableArray<SiteFinding>.Builder findings, ImmutableArray<Cluster>.Builder clusters)
     {
         var binder = new YamlBinder();
-        var file = binder.Mapping(root, "the cluster", "cluster", "nodes", "groups", "defaults", "steps", "limits", "pre-installs", "post-installs", "custom-steps", "variables", "server-key");
+        var file = binder.Mapping(root, "the cluster", "cluster", "nodes", "groups", "defaults", "steps", "limits", "verify", "pre-installs", "post-installs", "custom-steps", "variables", "server-key");
         var name = file.RequiredText("cluster");
         binder.Mapping(file.Node("defaults"), "'defaults'", NodeKeys);
         var groups = Groups(binder, file);
@@ -53,7 +54,8 @@ public static partial class ClusterReader
             limits.Int("reboot-window", 1, 10_000, 50),
             limits.Duration("gather", TimeSpan.FromSeconds(30), TimeSpan.Zero, TimeSpan.FromHours(1)),
             limits.Duration("step-timeout", TimeSpan.FromSeconds(180), TimeSpan.FromSeconds(1), TimeSpan.FromHours(2)),
-            InstallsReader.Read(binder, file, "post-installs", folder))
+            InstallsReader.Read(binder, file, "post-installs", folder),
+            file.Choice("verify", VerifyMode.Sample))
         {
             PreInstalls = InstallsReader.Read(binder, file, "pre-installs", folder),
             Operations = OperationsReader.Read(binder, file.Node("custom-steps"), SiteReader.Code, folder).Operations,

@@ -42,6 +42,8 @@ public sealed record Description(
 
     public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
+    public ImmutableArray<TemplateFile> Templates { get; init; } = [];
+
     /// <summary>Every script that the environment brings, the pre-install first.</summary>
     public IEnumerable<NamedPostInstall> Installs => PreInstall is { } pre ? PostInstalls.Prepend(pre) : PostInstalls;
 
@@ -56,7 +58,7 @@ public static partial class DescriptionReader
 
     static readonly string[] Keys =
     [
-        "name", "version", "description", "author", "visibility", "destructive", "os", "arch", "alias", "labels", "image", "filesystem", "boot",
+        "name", "version", "description", "author", "visibility", "destructive", "os", "arch", "alias", "labels", "files", "image", "filesystem", "boot",
         "postinstall", "postinstalls", "preinstall", "partition_type", "multipart", "options", "custom_variables", "user",
     ];
 
@@ -90,6 +92,7 @@ public static partial class DescriptionReader
         {
             PreInstall = top.Node("preinstall") is { } pre ? PostInstall(binder.Mapping(pre, "the pre-install", InstallKeys)) : null,
             Variables = InstallsReader.Variables(binder, top, "custom_variables", Code),
+            Templates = [.. TemplateReader.Read(binder, top)],
         };
         return (binder.HasErrors ? null : description, binder.Findings);
     }

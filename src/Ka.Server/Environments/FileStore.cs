@@ -53,14 +53,43 @@ public sealed class FileStore
             var actual = Convert.ToHexStringLower(hash.GetHashAndReset());
             if (actual != sha256)
                 return Fault.Of(FaultCodes.ArchiveDigest, $"the bytes have SHA-256 {actual}, claimed was {sha256}");
-            Directory.CreateDirectory(Path.GetDirectoryName(PathOf(sha256))!);
-            File.Move(temporary, PathOf(sha256), overwrite: true);
-            return null;
+            return Name(temporary, sha256);
         }
         finally
         {
             File.Delete(temporary);
         }
+    }
+
+    /// <summary>Takes what is written and names it by its digest.</summary>
+    public (string? Sha256, Fault? Fault) Add(Action<Stream> write)
+    {
+        var temporary = Path.Combine(_root, "incoming", Path.GetRandomFileName());
+        try
+        {
+            string sha256;
+            using (var file = new FileStream(temporary, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None))
+            {
+                write(file);
+                if (DurableFile.Sync(file) is { } fault)
+                    return (null, fault);
+                file.Position = 0;
+                sha256 = Convert.ToHexStringLower(SHA256.HashData(file));
+            }
+            return (sha256, Name(temporary, sha256));
+        }
+        finally
+        {
+            File.Delete(temporary);
+        }
+    }
+
+    Fault? Name(string temporary, string sha256)
+    {
+        var directory = Path.GetDirectoryName(PathOf(sha256))!;
+        Directory.CreateDirectory(directory);
+        File.Move(temporary, PathOf(sha256), overwrite: true);
+        return DurableFile.SyncDirectory(directory);
     }
 
     public void Remove(string sha256) => File.Delete(PathOf(sha256));

@@ -35,6 +35,8 @@ public static class Registrar
         foreach (var post in description.Installs)
             if (post.Archive is { } archive && Registration.ReadArchive(files.PathOf(digests[archive.Path]), post.Compression, cancel).Fault is { } fault)
                 return (null, new RegistrationRefusal(fault, archive.At));
+        if (FileManifests.Keep(files, sha256, reading.Tree).Fault is { } notKept)
+            return (null, new RegistrationRefusal(notKept, description.Image.At));
         ImageManifests.Of(path);
         return (Make(description, digests, boot, new Image(sha256, new FileInfo(path).Length, description.Kind, description.Compression, reading.Tree.UnpackedBytes), now), null);
 
@@ -49,6 +51,7 @@ public static class Registrar
     {
         PreInstall = description.PreInstall is { } pre ? Make(pre, "pre-install", digests) : null,
         Variables = description.Variables,
+        Files = description.Templates,
     };
 
     static PostInstall Make(NamedPostInstall install, string name, ImmutableDictionary<string, string> digests) => new(
@@ -62,7 +65,7 @@ public static class Registrar
         a.Image == b.Image && a.Description == b.Description && a.Author == b.Author && a.Visibility == b.Visibility && a.Destructive == b.Destructive
         && a.Os == b.Os && a.Arch == b.Arch && a.FileSystem == b.FileSystem
         && a.Boot.Kernel == b.Boot.Kernel && a.Boot.Initrd == b.Boot.Initrd && a.Boot.Params.SequenceEqual(b.Boot.Params)
-        && a.Variables.SequenceEqual(b.Variables)
+        && a.Variables.SequenceEqual(b.Variables) && a.Files.SequenceEqual(b.Files)
         && a.PostInstalls.Length == b.PostInstalls.Length
         && a.PostInstalls.Zip(b.PostInstalls).All(p => Same(p.First, p.Second))
         && (a.PreInstall is null ? b.PreInstall is null : b.PreInstall is { } other && Same(a.PreInstall, other));

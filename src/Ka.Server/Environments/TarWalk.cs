@@ -1,212 +1,214 @@
-using System.Buffers.Binary;
-using System.Text;
+using System.Collections.Immutable;
+using System.Security.Cryptography;
 using Ka.Core.Faults;
+using Ka.Protocol.Manifests;
 
 namespace Ka.Server.Environments;
 
-/// <summary>One entry of an archive.</summary>
-/// <param name="Path">Absolute and normal: <c>/boot/vmlinuz</c>; the root is <c>/</c>.</param>
-/// <param name="Link">Target of a symbolic or hard link.</param>
+/// <summary>One entry of an archive, as GNU tar would unpack it.</summary>
+/// <param name="Path">Absolute and normal: <c>/boot/vmlinuz</c>; the root is <c>/</c>. Bytes that are no UTF-8 as <see cref="ByteText"/> says.</param>
+/// <param name="Type">'0' file, '1' hard link, '2' symbolic link, '3' character device, '4' block device, '5' directory, '6' fifo.</param>
+/// <param name="Link">Target of a symbolic link as written; of a hard link absolute and normal.</param>
 /// <param name="Bytes">Content in bytes; of a sparse file the part that is stored.</param>
-public sealed record TarEntry(string Path, char Type, string? Link, long Bytes);
+public sealed record TarEntry(string Path, char Type, string? Link, long Bytes)
+{
+    public int Mode { get; init; }
+
+    public uint Uid { get; init; }
+
+    public uint Gid { get; init; }
+
+    public uint Major { get; init; }
+
+    public uint Minor { get; init; }
+
+    /// <summary>Logical size of a file.</summary>
+    public long Size { get; init; }
+
+    /// <summary>SHA-256 of a file's logical content.</summary>
+    public string? Sha256 { get; init; }
+
+    public ImmutableArray<FileAttribute> Attributes { get; init; } = [];
+}
 
 /// <summary>
 /// Reads a tar archive (POSIX.1-2017 pax, ustar, GNU) from its first header to its end marker and nothing more: what GNU tar
-/// lets pass (an archive cut at a block border, a missing end) is an error here. System.Formats.Tar does not tell a cut archive
-/// from a whole one, which is why this is not it.
+/// lets pass (an archive cut at a block border, a missing end) is an error here, and so is every name that would leave the root.
+/// System.Formats.Tar does not tell a cut archive from a whole one, which is why this is not it.
 /// </summary>
-public static class TarWalk
+public sealed class TarWalk
 {
-    const int Block = 512;
+    readonly TarInput _input;
+    readonly Func<TarEntry, Fault?> _take;
+    readonly CancellationToken _cancel;
+    readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+    TarRecords _records = new();
+    long _holes;
 
-    /// <summary>Longest pax or GNU name record that is read.</summary>
-    const int RecordLimit = 1024 * 1024;
+    TarWalk(TarInput input, Func<TarEntry, Fault?> take, CancellationToken cancel) => (_input, _take, _cancel) = (input, take, cancel);
 
-    /// <summary>Most entries that are read.</summary>
-    public const int EntryLimit = 5_000_000;
-
-    /// <summary>Walks the stream to its end and tells each entry.</summary>
-    public static Fault? Walk(Stream stream, Action<TarEntry> entry, CancellationToken cancel)
+    /// <summary>Walks the stream to its end and tells each entry; stops at the first fault, the taker's own included.</summary>
+    /// <param name="packedBytes">Length of the file that the stream is made of.</param>
+    public static Fault? Walk(Stream stream, long packedBytes, ArchiveLimits limits, Func<TarEntry, Fault?> take, CancellationToken cancel)
     {
-        var header = new byte[Block];
-        var pending = new Pending();
+        var walk = new TarWalk(new TarInput(stream, packedBytes, limits), take, cancel);
+        using (walk._hash)
+            return walk.Run();
+    }
+
+    Fault? Run()
+    {
+        var header = new byte[TarFields.Block];
         for (var count = 0; ; count++)
         {
-            cancel.ThrowIfCancellationRequested();
-            if (!Fill(stream, header))
-                return Truncated(count);
+            _cancel.ThrowIfCancellationRequested();
+            if (!_input.Fill(header))
+                return _input.Stopped ?? Truncated(count);
             if (!header.AsSpan().ContainsAnyExcept((byte)0))
-                return Fill(stream, header) ? End(stream, header, count) : Truncated(count);
-            if (!ChecksumHolds(header))
-                return Fault.Of(FaultCodes.ArchiveInvalid, $"entry {count + 1} has no tar header (wrong checksum)");
-            if (count == EntryLimit)
-                return Fault.Of(FaultCodes.ArchiveInvalid, $"the archive has more than {EntryLimit} entries");
-            if (Take(stream, header, pending, entry) is { } fault)
+                return _input.Fill(header) ? End(header, count) : _input.Stopped ?? Truncated(count);
+            if (!TarFields.ChecksumHolds(header))
+                return NoHeader(header, count);
+            if (Take(header) is { } fault)
                 return fault;
         }
     }
 
-    sealed class Pending
-    {
-        public string? Name, Link;
-        public long? Size;
-    }
+    static Fault NoHeader(byte[] header, int count) => count == 0 && TarFields.Format(header) is { } format
+        ? Fault.Of(FaultCodes.ArchiveInvalid, $"the content is no tar archive: it begins like {format}; is it packed twice, or 'compression' wrong?")
+        : Fault.Of(FaultCodes.ArchiveInvalid, $"entry {count + 1} has no tar header (wrong checksum)");
 
-    static Fault? Take(Stream stream, byte[] header, Pending pending, Action<TarEntry> entry)
+    Fault? Take(byte[] header)
     {
         var type = (char)header[156];
-        if (!TryNumber(header.AsSpan(124, 12), out var size) || size < 0)
+        if (!TarFields.TryNumber(header.AsSpan(124, 12), out var size) || size < 0)
             return Fault.Of(FaultCodes.ArchiveInvalid, "an entry has an impossible size");
         switch (type)
         {
-            case 'x' or 'L' or 'K':
-                if (size > RecordLimit)
-                    return Fault.Of(FaultCodes.ArchiveInvalid, $"a name record of {size} bytes is too long");
-                var record = new byte[size];
-                if (!Fill(stream, record) || !Skip(stream, Padding(size)))
-                    return Truncated(null);
-                if (type == 'x')
-                    ReadPax(record, pending);
-                else if (type == 'L')
-                    pending.Name = Text(record);
-                else
-                    pending.Link = Text(record);
-                return null;
-            case 'g':
-                return Skip(stream, size + Padding(size)) ? null : Truncated(null);
+            case 'x' or 'X' or 'L' or 'K' or 'g':
+                return TakeRecord(type, size);
+            case 'M' or 'N':
+                return Fault.Of(FaultCodes.ArchiveInvalid, $"the archive has an entry of type '{type}': a part of a volume, or names of tar before 1.11");
         }
-        if (type == 'S' && !SkipSparseMap(stream, header))
-            return Truncated(null);
-        var bytes = pending.Size ?? size;
-        // Links, devices and directories have none; a type that is not known is a file (POSIX.1-2017 pax, "typeflag").
-        var hasData = type is not ('1' or '2' or '3' or '4' or '5' or '6');
-        if (hasData && !Skip(stream, bytes + Padding(bytes)))
-            return Truncated(null);
-        var name = pending.Name ?? HeaderName(header);
-        var link = type is '1' or '2' ? pending.Link ?? Text(header.AsSpan(157, 100)) : null;
-        (pending.Name, pending.Link, pending.Size) = (null, null, null);
-        entry(new TarEntry(Normal(name), type is '\0' or '7' or 'S' ? '0' : type, link, hasData ? bytes : 0));
+        var (records, named) = (_records, _records.EntryName ?? TarFields.Name(header));
+        _records = new TarRecords();
+        // Before POSIX a name that ends with a slash was the sign of a directory.
+        if (type is '\0' or '0' or '7' && named.EndsWith('/'))
+            type = '5';
+        // Links, devices and directories have no content; a type that is not known is a file (POSIX.1-2017 pax, "typeflag").
+        var bytes = type is '1' or '2' or '3' or '4' or '5' or '6' ? 0 : records.Size ?? size;
+        if (type == 'V')
+            return Skip(bytes);
+        if (CheckName(named) is { } unsafeName)
+            return unsafeName;
+        var entry = new TarEntry(Normal(named), type == 'D' ? '5' : type is >= '1' and <= '6' ? type : '0', null, type == 'D' ? 0 : bytes);
+        var (described, fault) = Describe(entry, header, records);
+        fault ??= type == 'D' ? Skip(bytes) : entry.Type == '0' ? TakeContent(ref described, type, header, records) : null;
+        return fault is not null ? fault with { Message = $"{ByteText.Printable(entry.Path)}: {fault.Message}" } : _take(described);
+    }
+
+    Fault? Skip(long bytes) => _input.Skip(bytes) && _input.Skip(TarFields.Padding(bytes)) ? null : _input.Stopped ?? Truncated();
+
+    Fault? TakeRecord(char type, long size)
+    {
+        if (size > _input.Limits.RecordBytes)
+            return Fault.Of(FaultCodes.ArchiveLimit, $"a name record of {size} bytes is too long; {_input.Limits.RecordBytes} are the limit");
+        var record = new byte[size];
+        if (!_input.Fill(record) || !_input.Skip(TarFields.Padding(size)))
+            return _input.Stopped ?? Truncated();
+        return type == 'g' ? TarRecords.CheckGlobal(record) : _records.Take(type, record, _input.Limits);
+    }
+
+    /// <summary>Why a name cannot be taken, or null.</summary>
+    Fault? CheckName(string name, string what = "the name")
+    {
+        var shown = Cut(name);
+        var parts = name.Split('/');
+        if (name.StartsWith('/'))
+            return Fault.Of(FaultCodes.ArchiveUnsafe, $"{what} '{shown}' is absolute");
+        if (parts.Contains(".."))
+            return Fault.Of(FaultCodes.ArchiveUnsafe, $"{what} '{shown}' has a part '..' and may leave the root");
+        var limits = _input.Limits;
+        if (ByteText.Encode(name).Length > limits.PathBytes)
+            return Fault.Of(FaultCodes.ArchiveLimit, $"{what} '{shown}' has more than {limits.PathBytes} bytes");
+        if (parts.Any(p => p.Length * 4 > limits.NameBytes && ByteText.Encode(p).Length > limits.NameBytes))
+            return Fault.Of(FaultCodes.ArchiveLimit, $"{what} '{shown}' has a part of more than {limits.NameBytes} bytes");
+        return parts.Count(p => p is not ("" or ".")) > limits.Depth
+            ? Fault.Of(FaultCodes.ArchiveLimit, $"{what} '{shown}' is more than {limits.Depth} directories deep")
+            : null;
+    }
+
+    static string Cut(string name) => ByteText.Printable(name.Length > 80 ? name[..80] + "…" : name);
+
+    (TarEntry Entry, Fault? Fault) Describe(TarEntry entry, byte[] header, TarRecords records)
+    {
+        if (!TarFields.TryUnsigned(header.AsSpan(100, 8), out var mode) || !TarFields.TryUnsigned(header.AsSpan(108, 8), out var uid) && records.Uid is null
+            || !TarFields.TryUnsigned(header.AsSpan(116, 8), out var gid) && records.Gid is null)
+            return (entry, Fault.Of(FaultCodes.ArchiveInvalid, "mode or owner is no number"));
+        entry = entry with { Mode = (int)(mode & 0xFFF), Uid = records.Uid ?? uid, Gid = records.Gid ?? gid, Attributes = records.Attributes };
+        switch (entry.Type)
+        {
+            case '1' or '2':
+                var link = records.Link ?? TarFields.Text(header.AsSpan(157, 100));
+                if (link.Length == 0)
+                    return (entry, Fault.Of(FaultCodes.ArchiveInvalid, "a link leads nowhere"));
+                if (entry.Type == '1')
+                    return (entry with { Link = Normal(link) }, CheckName(link, "the target of the hard link"));
+                return ByteText.Encode(link).Length > _input.Limits.PathBytes
+                    ? (entry, Fault.Of(FaultCodes.ArchiveLimit, $"the link's target has more than {_input.Limits.PathBytes} bytes"))
+                    : (entry with { Link = link, Mode = 0x1FF }, null);
+            case '3' or '4':
+                return TarFields.TryUnsigned(header.AsSpan(329, 8), out var major) && TarFields.TryUnsigned(header.AsSpan(337, 8), out var minor)
+                    ? (entry with { Major = major, Minor = minor }, null)
+                    : (entry, Fault.Of(FaultCodes.ArchiveInvalid, "a device has no number"));
+            default:
+                return (entry, null);
+        }
+    }
+
+    Fault? TakeContent(ref TarEntry entry, char type, byte[] header, TarRecords records)
+    {
+        var bytes = entry.Bytes;
+        SparseMap? map = null;
+        Fault? fault = null;
+        if (type == 'S')
+            (map, fault) = SparseMap.ReadOld(_input, header);
+        else if (records.HasMapInContent && records.SparseBytes is { } real)
+            (map, fault) = SparseMap.ReadFromContent(_input, real);
+        else if (records is { SparseMap: { } pieces, SparseBytes: { } size })
+            map = new SparseMap(size, pieces, 0);
+        fault ??= map?.Check(bytes, _input.Limits, _holes);
+        if (fault is not null)
+            return fault;
+        var whole = map is null ? _input.Take(bytes, _hash) : map.Hash(_input, _hash, _cancel);
+        if (!whole || !_input.Skip(TarFields.Padding(bytes)))
+            return _input.Stopped ?? Truncated();
+        _holes += map is null ? 0 : map.Bytes - bytes + map.MapBytes;
+        entry = entry with { Size = map?.Bytes ?? bytes, Bytes = bytes - (map?.MapBytes ?? 0), Sha256 = Convert.ToHexStringLower(_hash.GetHashAndReset()) };
         return null;
     }
 
-    /// <summary>Old GNU sparse files carry further maps in blocks of their own (GNU tar manual, "Sparse formats").</summary>
-    static bool SkipSparseMap(Stream stream, byte[] header)
-    {
-        var more = header[482] != 0;
-        var block = new byte[Block];
-        while (more)
-        {
-            if (!Fill(stream, block))
-                return false;
-            more = block[504] != 0;
-        }
-        return true;
-    }
-
-    static void ReadPax(ReadOnlySpan<byte> record, Pending pending)
-    {
-        while (!record.IsEmpty)
-        {
-            var space = record.IndexOf((byte)' ');
-            if (space <= 0 || !int.TryParse(Encoding.ASCII.GetString(record[..space]), out var length) || length <= space || length > record.Length)
-                return;
-            var line = Encoding.UTF8.GetString(record[(space + 1)..(length - 1)]);
-            var equals = line.IndexOf('=', StringComparison.Ordinal);
-            var (key, value) = equals < 0 ? (line, "") : (line[..equals], line[(equals + 1)..]);
-            switch (key)
-            {
-                case "path" when pending.Name is null:
-                case "GNU.sparse.name":
-                    pending.Name = value;
-                    break;
-                case "linkpath":
-                    pending.Link = value;
-                    break;
-                case "size" when long.TryParse(value, out var size) && size >= 0:
-                    pending.Size = size;
-                    break;
-            }
-            record = record[length..];
-        }
-    }
-
-    static string HeaderName(byte[] header)
-    {
-        var name = Text(header.AsSpan(0, 100));
-        var ustar = header.AsSpan(257, 6).SequenceEqual("ustar\0"u8);
-        var prefix = ustar ? Text(header.AsSpan(345, 155)) : "";
-        return prefix.Length > 0 ? prefix + "/" + name : name;
-    }
-
-    /// <summary>Makes a name absolute; <c>..</c> stays and is for the reader to refuse.</summary>
+    /// <summary>Makes a name absolute.</summary>
     static string Normal(string name) => "/" + string.Join('/', name.Split('/').Where(p => p is not ("" or ".")));
 
-    static bool ChecksumHolds(ReadOnlySpan<byte> header)
-    {
-        if (!TryNumber(header.Slice(148, 8), out var stored))
-            return false;
-        var sum = 0;
-        for (var i = 0; i < Block; i++)
-            sum += i is >= 148 and < 156 ? ' ' : header[i];
-        return sum == stored;
-    }
-
-    /// <summary>Octal text, or GNU's base-256 when the first bit is set.</summary>
-    static bool TryNumber(ReadOnlySpan<byte> field, out long value)
-    {
-        value = 0;
-        if ((field[0] & 0x80) != 0)
-        {
-            value = BinaryPrimitives.ReadInt64BigEndian(field[^8..]);
-            return true;
-        }
-        foreach (var b in field)
-        {
-            if (b is 0 or (byte)' ')
-                continue;
-            if (b is < (byte)'0' or > (byte)'7')
-                return false;
-            value = value * 8 + (b - '0');
-        }
-        return true;
-    }
-
-    static string Text(ReadOnlySpan<byte> field)
-    {
-        var end = field.IndexOf((byte)0);
-        return Encoding.UTF8.GetString(end < 0 ? field : field[..end]);
-    }
-
-    static long Padding(long size) => (Block - size % Block) % Block;
-
-    static bool Fill(Stream stream, byte[] buffer) => stream.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false) == buffer.Length;
-
-    static bool Skip(Stream stream, long bytes)
-    {
-        var buffer = new byte[(int)Math.Min(bytes, 128 * 1024)];
-        while (bytes > 0)
-        {
-            var n = stream.Read(buffer, 0, (int)Math.Min(bytes, buffer.Length));
-            if (n == 0)
-                return false;
-            bytes -= n;
-        }
-        return true;
-    }
-
     /// <summary>Two blocks of zeros were seen; what follows may only be zeros.</summary>
-    static Fault? End(Stream stream, byte[] second, int entries)
+    Fault? End(byte[] second, int entries)
     {
         if (second.AsSpan().ContainsAnyExcept((byte)0))
             return Fault.Of(FaultCodes.ArchiveInvalid, "a block of zeros stands in the middle of the archive");
         var rest = new byte[64 * 1024];
         int n;
-        while ((n = stream.Read(rest)) > 0)
+        while ((n = _input.Read(rest)) > 0)
+        {
+            _cancel.ThrowIfCancellationRequested();
             if (rest.AsSpan(0, n).ContainsAnyExcept((byte)0))
                 return Fault.Of(FaultCodes.ArchiveInvalid, "bytes follow the end of the archive");
-        return entries == 0 ? Fault.Of(FaultCodes.ArchiveInvalid, "the archive is empty") : null;
+        }
+        return _input.Stopped
+            ?? (_records.Count > 0 ? Fault.Of(FaultCodes.ArchiveInvalid, "the archive ends after a name record without its entry") : null)
+            ?? (entries == 0 ? Fault.Of(FaultCodes.ArchiveInvalid, "the archive is empty") : null);
     }
 
-    static Fault Truncated(int? entries) =>
-        Fault.Of(FaultCodes.ArchiveTruncated, entries is { } n ? $"the archive ends after {n} entries without its end marker" : "the archive ends in the middle of an entry");
+    static Fault Truncated(int entries) => Fault.Of(FaultCodes.ArchiveTruncated, $"the archive ends after {entries} entries without its end marker");
+
+    internal static Fault Truncated() => Fault.Of(FaultCodes.ArchiveTruncated, "the archive ends in the middle of an entry");
 }

@@ -1,6 +1,10 @@
+using System.Buffers.Binary;
 using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
 using Ka.Core.Clusters;
 using Ka.Core.Disks;
+using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
 using Ka.Engine;
@@ -9,13 +13,14 @@ using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Server.Agents;
 using Ka.Server.Hosting;
+using Ka.Server.Environments;
 using Ka.Store;
 
 namespace Ka.Server.Workflows;
 
 /// <summary>The agents port of one workflow: turns tasks into typed orders and their results into faults, logs and facts.</summary>
 sealed class AgentPort(
-    Workflow workflow, AgentHub hub, SiteKeys keys, DiskKeys diskKeys, NodeTable table, LogTable logs, LiveProgress live, TimeProvider clock) : IAgents
+    Workflow workflow, AgentHub hub, SiteKeys keys, DiskKeys diskKeys, NodeTable table, LogTable logs, LiveProgress live, FileStore files, TimeProvider clock) : IAgents
 {
     readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;
 
@@ -30,7 +35,9 @@ sealed class AgentPort(
     async Task<Fault?> DoAsync(ClusterNode node, int index, AgentTask task, AttemptId attempt, TimeSpan deadline, CancellationToken cancel)
     {
         var part = 0;
-        var (orders, refused) = await OrdersAsync(node, task, cancel);
+        if (task == AgentTask.Verify && FileManifests.Find(files, workflow.Environment.Image.Sha256) is null)
+            return Fault.Of(FaultCodes.ManifestMissing, $"the list of the image's files is no longer in the store: {workflow.Environment.Image.Sha256}");
+        var (orders, refused) = await OrdersAsync(node, task, $"{attempt.Workflow}/{attempt.Run}/{index}", cancel);
         if (refused is not null)
             return refused;
         foreach (var order in orders)
@@ -63,7 +70,7 @@ sealed class AgentPort(
         : new RunScript(Script(operation.Name, null, operation.File, operation.Arguments, node, operation.Timeout));
 
     /// <summary>The orders of a task; those that need something signed or made on the server first wait for it here.</summary>
-    async Task<(IEnumerable<AgentOrder> Orders, Fault? Fault)> OrdersAsync(ClusterNode node, AgentTask task, CancellationToken cancel)
+    async Task<(IEnumerable<AgentOrder> Orders, Fault? Fault)> OrdersAsync(ClusterNode node, AgentTask task, string luck, CancellationToken cancel)
     {
         switch (task)
         {
@@ -76,7 +83,7 @@ sealed class AgentPort(
                 var (certificate, unsigned) = await keys.SignHostAsync(hostKey, $"{node.Name} {workflow.Id}", [node.Name, node.Address], cancel);
                 return ([new InstallHostCertificate(certificate ?? "")], unsigned);
             default:
-                return (Orders(node, task), null);
+                return (Orders(node, task, luck), null);
         }
     }
 
@@ -94,7 +101,8 @@ sealed class AgentPort(
         return result.Fault is { } fault ? Fault.Of(new FaultCode(fault.Code), fault.Message, fault.Evidence) : null;
     }
 
-    IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task)
+    /// <param name="luck">Names the attempt and the node: other files are read on each node and at each try.</param>
+    IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task, string luck)
     {
         var filesystem = workflow.Environment.FileSystem;
         switch (task)
@@ -122,6 +130,9 @@ sealed class AgentPort(
                 yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: true);
                 yield return new MountTarget(node.Disk, node.Layout, filesystem);
                 break;
+            case AgentTask.Verify:
+                yield return Verify(luck);
+                break;
             case AgentTask.Identity:
                 yield return new SetIdentity(node.Name, node.Disk, node.Layout, filesystem);
                 break;
@@ -131,6 +142,9 @@ sealed class AgentPort(
                 break;
             case AgentTask.HostCertificate:
                 break; // made with its signature
+            case AgentTask.Files:
+                yield return Files(node);
+                break;
             case AgentTask.Keys:
                 yield return new InstallKeys(workflow.AuthorizedKeys);
                 break;
@@ -158,12 +172,31 @@ sealed class AgentPort(
         return new BootTarget(boot.Kernel, boot.Initrd, boot.ParamsOn(node.Params));
     }
 
-    RunScript Install(Core.Environments.PostInstall script, ClusterNode node) =>
+    VerifyTarget Verify(string luck)
+    {
+        var (image, boot) = (workflow.Environment.Image.Sha256, workflow.Environment.Boot);
+        var seed = BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(luck)));
+        return new VerifyTarget(FileManifests.Find(files, image)!, image, workflow.Verify, seed, boot.Kernel, boot.Initrd);
+    }
+
+    WriteFiles Files(ClusterNode node)
+    {
+        var values = TemplateValues.Of(node, workflow.Cluster, workflow.Environment);
+        return new WriteFiles([.. workflow.Environment.Files.Select(f => Rendered(f, values))]);
+    }
+
+    /// <exception cref="InvalidOperationException">The planner let a template pass that has no rendering.</exception>
+    static RenderedFile Rendered(TemplateFile file, TemplateValues values) =>
+        NodeTemplate.TryRender(file, values, out var text, out var errors)
+            ? new RenderedFile(file.Path, text, file.Mode)
+            : throw new InvalidOperationException($"{file.Path}: {errors[0].Message}");
+
+    RunScript Install(PostInstall script, ClusterNode node) =>
         new(Script(script.Name, script.ArchiveSha256, script.ScriptSha256, script.Command, node, script.Timeout, script.Compression));
 
     ScriptSpec Script(
         string name, string? archive, string? file, ImmutableArray<string> command, ClusterNode node, TimeSpan timeout,
-        Core.Environments.ImageCompression compression = Core.Environments.ImageCompression.None) =>
+        ImageCompression compression = ImageCompression.None) =>
         new(name, archive, compression, file, file is null ? command : ["", .. command], KadeployVariables.For(workflow, node), (int)timeout.TotalSeconds);
 
     public static string Word(AgentTask task) => task switch
@@ -175,8 +208,10 @@ sealed class AgentPort(
         AgentTask.FormatDeploy => "format",
         AgentTask.Mount => "mount",
         AgentTask.Reformat => "reformat",
+        AgentTask.Verify => "verify",
         AgentTask.Identity => "identity",
         AgentTask.HostCertificate => "host_certificate",
+        AgentTask.Files => "files",
         AgentTask.PostInstall => "post_install",
         AgentTask.Keys => "keys",
         AgentTask.Bootloader => "bootloader",

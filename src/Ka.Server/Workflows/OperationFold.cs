@@ -45,7 +45,10 @@ public sealed class OperationFold
     /// <summary>The plan is a pure function of what was accepted, so it is never stored.</summary>
     public static Plan PlanOf(Workflow workflow)
     {
-        var outcome = Planner.Plan(new DeployRequest(workflow.Environment, workflow.Cluster, workflow.Cluster.Nodes, workflow.AuthorizedKeys.Length > 0, null) { Options = workflow.Options });
+        var outcome = Planner.Plan(new DeployRequest(workflow.Environment, workflow.Cluster, workflow.Cluster.Nodes, workflow.AuthorizedKeys.Length > 0, null, workflow.Verify)
+        {
+            Options = workflow.Options,
+        });
         return outcome.Plan ?? throw new InvalidOperationException($"{workflow.Id} was accepted and now has no plan: {string.Join("; ", outcome.Faults)}");
     }
 

@@ -92,7 +92,7 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
         var workflow = fold.Workflow;
         var progress = new LiveProgress(have.Clock);
         var roster = workflow.Cluster.Nodes;
-        var agents = new AgentPort(workflow, have.Hub, have.Keys, have.Secrets.DiskKeys, have.Nodes, have.Logs, progress, have.Clock);
+        var agents = new AgentPort(workflow, have.Hub, have.Keys, have.Secrets.DiskKeys, have.Nodes, have.Logs, progress, have.Files, have.Clock);
         var world = new Engine.Ports.World(
             have.Clock,
             new PowerControl(roster, have.Clock, PowerDrivers.Find, node => have.Hub.HasCheckedIn(workflow.Id, node)),

@@ -15,11 +15,13 @@ sealed class LoopNode : IDisposable
 {
     readonly string _root;
     readonly OrderContext _context;
-    readonly FileFetcher _files = new(new BootParameters("127.0.0.1", 1, new string('0', 64), null, ""), () => null);
+    readonly FileFetcher _files;
 
-    public LoopNode(string root, long diskBytes)
+    /// <param name="files">Where the node fetches files; null when it does not.</param>
+    public LoopNode(string root, long diskBytes, FilesOverTls? files = null)
     {
         _root = root;
+        _files = new FileFetcher(new BootParameters("127.0.0.1", files?.Port ?? 1, files?.Fingerprint ?? new string('0', 64), null, ""), () => "session");
         Directory.CreateDirectory(root);
         var disk = Path.Combine(root, "disk");
         using (var file = File.Create(disk))
@@ -40,6 +42,8 @@ sealed class LoopNode : IDisposable
     public string Target => _context.Paths.Target;
 
     public DiskSelector Select => new(Path: Device);
+
+    public AgentPaths Paths => _context.Paths;
 
     public Task<OrderOutcome> Carry(AgentOrder order) => OrderBoard.Carry(order, _context, (_, _, _, _, _) => { }, CancellationToken.None);
 

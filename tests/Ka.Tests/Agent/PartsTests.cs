@@ -2,8 +2,10 @@ using System.Collections.Immutable;
 using Ka.Agent.Machine;
 using Ka.Agent.Orders;
 using Ka.Agent.Session;
+using Ka.Agent.Verification;
 using Ka.Core.Disks;
 using Ka.Protocol.Agents;
+using Ka.Protocol.Manifests;
 
 namespace Ka.Tests.Agent;
 
@@ -194,6 +196,24 @@ public sealed class PartsTests : IDisposable
         Assert.Equal(["/", "/home"], disk.Mounted(uefi: false).Select(p => p.MountPoint));
         Assert.Equal(FileSystemKind.Xfs, disk.Deploy.FileSystem);
         Assert.Equal("/dev/nvme0n1p3", disk.Deploy.Device);
+    }
+
+    [Fact]
+    public void A_kernel_line_is_shown_to_others_without_the_words_of_the_agent() =>
+        Assert.Equal("console=ttyS0 quiet ka=x\n", Enclosure.Scrubbed("console=ttyS0 ka.server=h:1 ka.cred=secret  quiet\tka.nonce=n ka=x ka.fp=1\n"));
+
+    [Fact]
+    public void A_sample_is_the_same_for_the_same_seed_has_the_kernel_and_stays_small()
+    {
+        var entries = Enumerable.Range(0, 10_000).Select(i => new ManifestEntry($"/f{i}", FileType.File, 0x1A4, 0, 0) { Bytes = 10_000 + i, Sha256 = new string('0', 64) });
+        var manifest = new FileManifest(new string('0', 64), [new ManifestEntry("/", FileType.Directory, 0x1ED, 0, 0), .. entries, new ManifestEntry("/huge", FileType.File, 0x1A4, 0, 0) { Bytes = 1L << 40 }]);
+        var one = ContentSample.Choose(manifest, 1, ["/f77", "/huge"]);
+        Assert.Equal(one, ContentSample.Choose(manifest, 1, ["/f77", "/huge"]));
+        var two = ContentSample.Choose(manifest, 2, ["/f77"]);
+        Assert.True(one[78] && two[78] && one[^1] && !two[^1] && !one[0]);
+        Assert.InRange(two.Count(c => c), 250, 350);
+        var both = one.Zip(two).Count(p => p.First && p.Second);
+        Assert.True(both < 50, $"{both} files are in both samples");
     }
 
     [Fact]

@@ -24,10 +24,18 @@ public class SimulatedDeployments
     [InlineData("has no cable", "boot.no_dhcp")]
     [InlineData("dies in broadcast", "agent.lost")]
     [InlineData("has a bad disk", "disk.io_error")]
+    [InlineData("flips bits on its disk", "disk.mismatch")]
     [InlineData("never boots", "boot.no_ssh")]
     [InlineData("is slow", "boot.no_agent")]
     public void What_nothing_mends_fails_with_its_cause_and_harms_nobody_else(string misbehaviour, string cause) =>
         Simulated.Cluster("gris-[1-4]").With($"gris-3 {misbehaviour}").Deploy().ShouldFinish(ok: "gris-[1-2,4]", failed: $"gris-3 {cause}");
+
+    [Fact]
+    public void A_disk_that_gives_back_other_bytes_is_tried_once_more_and_never_booted()
+    {
+        var end = Simulated.Cluster("gris-[1-2]").With("gris-1 flips bits on its disk").Deploy().ShouldFinish(ok: "gris-2", failed: "gris-1 disk.mismatch");
+        Assert.False(end.Outcome.World.RunsDeployed(0));
+    }
 
     [Fact]
     public void Every_misbehaviour_has_a_sentence() =>

@@ -1,3 +1,4 @@
+using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
 using Ka.Engine;
@@ -61,5 +62,5 @@ public class FoldingOperations
 
     static Workflow Workflow(int nodes) => new(
         "D-AAAAAA", WorkflowKind.Deploy, "root", SimulatedDeployment.SampleEnvironment,
-        SimulatedDeployment.SampleCluster([.. Enumerable.Range(1, nodes).Select(i => $"gris-{i}")]), ["ssh-ed25519 AAAA me"], DateTimeOffset.UnixEpoch);
+        SimulatedDeployment.SampleCluster([.. Enumerable.Range(1, nodes).Select(i => $"gris-{i}")]), ["ssh-ed25519 AAAA me"], DateTimeOffset.UnixEpoch, VerifyMode.Sample);
 }

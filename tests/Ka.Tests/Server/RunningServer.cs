@@ -111,6 +111,9 @@ public sealed class RunningServer : IAsyncLifetime
     public Task<HttpResponseMessage> ApplyAsync(string description, byte[]? image = null) => PostAsync("environments", JsonSerializer.Serialize(
         new ApplyBody("debian12.yaml", description, ImmutableDictionary<string, string>.Empty.Add("debian12.tar", Digest(image ?? Image()))), RestJson.Default.ApplyBody));
 
+    /// <summary>All files of the store.</summary>
+    public string[] Stored() => [.. Directory.EnumerateFiles(_directory["state"], "*", SearchOption.AllDirectories).Where(f => Path.GetFileName(f).Length >= 64).Order(StringComparer.Ordinal)];
+
     public static string Digest(byte[] file) => Convert.ToHexStringLower(SHA256.HashData(file));
 
     /// <summary>An image of 2 MiB with a kernel.</summary>

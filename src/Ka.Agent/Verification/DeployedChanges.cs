@@ -1,0 +1,23 @@
+namespace Ka.Agent.Verification;
+
+/// <summary>
+/// What a deployment itself changes in the unpacked image: identity (host name, hosts, fstab, machine-id, ssh host keys), root's keys and
+/// the bootloader's files. A check of a deployed system leaves these out; the check right after unpacking leaves nothing out.
+/// </summary>
+static class DeployedChanges
+{
+    static readonly HashSet<string> Files = new(StringComparer.Ordinal)
+    {
+        "/etc/hostname", "/etc/hosts", "/etc/fstab", "/etc/machine-id", "/var/lib/dbus/machine-id",
+        "/root/.ssh", "/root/.ssh/authorized_keys",
+        "/etc/default/grub.d", "/etc/default/grub.d/ka.cfg",
+    };
+
+    /// <summary>Directories with everything in them, the directories themselves included.</summary>
+    static readonly string[] Trees = ["/boot/grub", "/boot/grub2", "/boot/efi"];
+
+    public static bool Contain(string path) =>
+        Files.Contains(path)
+        || path.StartsWith("/etc/ssh/ssh_host_", StringComparison.Ordinal)
+        || Trees.Any(t => path.StartsWith(t, StringComparison.Ordinal) && (path.Length == t.Length || path[t.Length] == '/'));
+}

@@ -1,0 +1,34 @@
+using System.Collections.Immutable;
+using Ka.Agent.Machine;
+
+namespace Ka.Agent.Verification;
+
+/// <summary>What is mounted in the tree under check, by paths as the tree has them.</summary>
+sealed class MountPlaces
+{
+    readonly Dictionary<string, MountEntry> _at = new(StringComparer.Ordinal);
+    readonly string[] _bare;
+
+    /// <param name="root">Where the tree begins.</param>
+    public MountPlaces(ImmutableArray<MountEntry> mounts, string root)
+    {
+        var prefix = root.TrimEnd('/');
+        foreach (var mount in mounts)
+            if (mount.Directory == root || mount.Directory.StartsWith(prefix + "/", StringComparison.Ordinal))
+                _at[mount.Directory.Length <= prefix.Length ? "/" : mount.Directory[prefix.Length..]] = mount; // the last one mounted is seen
+        _at.TryAdd("/", new MountEntry(root, "", ""));
+        _bare = [.. _at.Where(m => m.Value.Type is "vfat" or "msdos" or "exfat").Select(m => m.Key)];
+    }
+
+    /// <summary>Something is mounted here that is no disk: what the image has under it cannot be seen.</summary>
+    public bool IsForeign(string path) => path != "/" && _at.TryGetValue(path, out var mount) && !mount.Source.StartsWith("/dev/", StringComparison.Ordinal);
+
+    /// <summary>Here begins a file system.</summary>
+    public bool IsRoot(string path) => _at.ContainsKey(path.Length == 0 ? "/" : path);
+
+    /// <summary>Here or below something is mounted.</summary>
+    public bool LeadsToMount(string path) => _at.ContainsKey(path) || _at.Keys.Any(k => k.StartsWith(path + "/", StringComparison.Ordinal));
+
+    /// <summary>The file system under this path keeps no owners, modes, links and attributes.</summary>
+    public bool IsOnBareFileSystem(string path) => _bare.Length > 0 && _bare.Any(b => path == b || path.StartsWith(b + "/", StringComparison.Ordinal));
+}
