@@ -1,11 +1,15 @@
 #!/bin/bash
-# Runs all tests: the fast ones, then those on real machines. Needs root for the latter (network namespaces, mounts, BMC ports).
-# Usage: ./test.sh [fast|system]
+# Runs the tests: the fast ones, then those on real machines. Needs root for the latter (network namespaces, mounts, BMC ports).
+# Usage: ./test.sh [fast|system|wide|everything]
+#   fast        without root, machines or network
+#   system      real disks and machines, the main path
+#   wide        real machines, every kind of image, layout and way to boot: about as long again
+#   everything  all of them; nothing: fast and system
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here" || exit 1
 what=${1:-all}
-case $what in all | fast | system) ;; *) echo "test.sh: '$what' is not known; fast, system, or nothing for both" >&2; exit 2 ;; esac
+case $what in all | fast | system | wide | everything) ;; *) echo "test.sh: '$what' is not known; fast, system, wide, everything, or nothing for fast and system" >&2; exit 2 ;; esac
 
 . packaging/needs.sh
 if [ "$what" = fast ]; then needs images; else needs lab images tests; fi
@@ -54,9 +58,9 @@ run() {
     sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -A1 -F '[SKIP]' || true
 }
 
-if [ "$what" != system ]; then
-    run fast artifacts/bin/Ka.Tests/debug/Ka.Tests -noLogo -noColor
-fi
+case $what in all | fast | everything)
+    run fast artifacts/bin/Ka.Tests/debug/Ka.Tests -noLogo -noColor ;;
+esac
 if [ "$what" != fast ]; then
     if [ "$(id -u)" != 0 ]; then
         echo "the tests on real machines need root: sudo ./test.sh"
@@ -65,7 +69,11 @@ if [ "$what" != fast ]; then
     packaging/build-images.sh "$KA_TEST_WORK" minimal || exit 1
     wait "$images" || { cat "$logs/images.log"; exit 1; }
     # Loop devices and mounts of the tests stay in a mount namespace of their own.
-    run system unshare --mount --propagation private artifacts/bin/Ka.SystemTests/debug/Ka.SystemTests -noLogo -noColor
+    real="unshare --mount --propagation private artifacts/bin/Ka.SystemTests/debug/Ka.SystemTests -noLogo -noColor"
+    # shellcheck disable=SC2086 # fixed words
+    case $what in all | system | everything) run system $real -trait- scope=wide ;; esac
+    # shellcheck disable=SC2086
+    case $what in wide | everything) run wide $real -trait scope=wide ;; esac
 fi
 
 echo

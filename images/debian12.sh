@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 help() {
     cat <<'HELP'
 Usage: debian12.sh --out DIR [options]
-Builds DIR/debian12.tar.zst and DIR/debian12.yaml (debian12-full with --full) with mmdebstrap, from the mirror the host's apt uses for bookworm
+Builds DIR/NAME.tar.zst and DIR/NAME.yaml with mmdebstrap, from the mirror the host's apt uses for bookworm
 (else from mmdebstrap's default). The image itself names the public mirrors.
 
   --out DIR       where the files go
@@ -16,18 +16,22 @@ Builds DIR/debian12.tar.zst and DIR/debian12.yaml (debian12-full with --full) wi
   --level N       zstd level, 1-19 (default 12)
   --version N     the environment's version number (default 1)
   --kernel NAME   kernel package (default linux-image-cloud-amd64; on real machines linux-image-amd64)
+  --name NAME     name of the environment and its files (default debian12)
+  --with LIST     further packages, with commas between them; with cloud-init the network is left to it
 HELP
 }
 
-out='' name=debian12 level=12 version=1 kernel=linux-image-cloud-amd64
+out='' level=12 version=1 kernel=linux-image-cloud-amd64 name=debian12 more=''
 while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) help; exit 0 ;;
-        --full) name=debian12-full; shift ;;
+        --full) name=debian12-full more=lvm2,mdadm,cryptsetup-initramfs,btrfs-progs,xfsprogs,dosfstools; shift ;;
         --out) out=$(value "$@"); shift 2 ;;
         --level) level=$(value "$@"); shift 2 ;;
         --version) version=$(value "$@"); shift 2 ;;
         --kernel) kernel=$(value "$@"); shift 2 ;;
+        --name) name=$(value "$@"); shift 2 ;;
+        --with) more=$(value "$@"); shift 2 ;;
         *) usage "unknown option '$1'" ;;
     esac
 done
@@ -35,6 +39,8 @@ done
 case $level in [1-9] | 1[0-9]) ;; *) usage "--level is '$level', expected 1 to 19" ;; esac
 case $version in *[!0-9]* | '') usage "--version is '$version', expected a number" ;; esac
 case $kernel in *[!a-z0-9.+-]* | '') usage "--kernel is '$kernel', expected a package name" ;; esac
+case $name in *[!a-z0-9.+-]* | '') usage "--name is '$name', expected lower-case letters and digits" ;; esac
+case $more in *[!a-z0-9.+,-]*) usage "--with is '$more', expected package names with commas between them" ;; esac
 need mmdebstrap mmdebstrap; need zstd zstd; need tar tar; need apt-get apt
 workspace
 
@@ -74,14 +80,14 @@ WantedBy=multi-user.target
 UNIT
 
 packages="$kernel,systemd,systemd-sysv,udev,dbus,openssh-server,iproute2,iputils-ping,ca-certificates,kmod,zstd,e2fsprogs,\
-less,nano,procps,grub2-common,grub-pc-bin,grub-efi-amd64-bin,efibootmgr"
-[ "$name" = debian12 ] || packages="$packages,lvm2,mdadm,cryptsetup-initramfs,btrfs-progs,xfsprogs,dosfstools"
+less,nano,procps,grub2-common,grub-pc-bin,grub-efi-amd64-bin,efibootmgr${more:+,$more}"
 mmdebstrap --variant=apt --mode=auto --architectures=amd64 --include="$packages" \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/info/*' \
     --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d" && echo COMPRESS=zstd >"$1/etc/initramfs-tools/conf.d/compress"' \
     --customize-hook="copy-in $WORK/files/wired.network /etc/systemd/network/" \
+    --customize-hook='[ ! -e "$1/usr/bin/cloud-init" ] || rm "$1/etc/systemd/network/wired.network"' \
     --customize-hook="copy-in $WORK/files/keys.service /etc/systemd/system/" \
     --customize-hook="copy-in $WORK/files/sources.list /etc/apt/" \
     --customize-hook='rm -rf "$1"/etc/apt/sources.list.d/* "$1"/var/lib/apt/lists/* "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap' \

@@ -52,17 +52,27 @@ libpcre2-8-0 libpopt0 libreadline8 libselinux1 libsmartcols1 libssl3 libstdc++6 
 libudev1 liburcu8 libuuid1 libwrap0 libxenmisc4.17 libxencall1 libxendevicemodel1 libxenevtchn1
 libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4 libxentoolcore1 libxentoollog1 libxxhash0 libzstd1 zlib1g"
 # shellcheck disable=SC2086
-fetch "$cache" "$(kernel_package "$kernel")" $packages grub-efi-amd64-bin
+fetch "$cache" "$(kernel_package "$kernel")" $packages grub-common grub2-common grub-pc-bin grub-efi-amd64-bin
 need grub-mkimage grub-common
 
 tree=$WORK/tree
 skeleton "$tree"
 mkdir -p "$tree/etc/ssh" "$tree/root/.ssh"
 program "$tree" bin/tar bin/zstd bin/xz bin/gzip bin/bzip2 bin/lz4 bin/lsblk bin/mount bin/umount bin/unshare bin/getfattr \
-    bin/setfattr bin/ssh-keygen bin/efibootmgr sbin/sfdisk sbin/wipefs sbin/blkid sbin/blockdev sbin/mke2fs \
-    sbin/e2fsck sbin/resize2fs sbin/tune2fs sbin/mkfs.xfs sbin/mkfs.fat sbin/mkswap sbin/kexec sbin/sshd \
-    sbin/mkfs.btrfs sbin/lvm sbin/dmsetup sbin/mdadm sbin/cryptsetup
+    bin/setfattr bin/ssh-keygen bin/efibootmgr sbin/sfdisk bin/partx sbin/wipefs sbin/blkid sbin/blockdev sbin/mke2fs \
+    sbin/e2fsck sbin/resize2fs sbin/tune2fs sbin/mkfs.xfs sbin/xfs_growfs sbin/mkfs.fat sbin/mkswap sbin/kexec sbin/sshd \
+    sbin/mkfs.btrfs bin/btrfs sbin/lvm sbin/dmsetup sbin/mdadm sbin/cryptsetup
 for link in pvcreate vgcreate lvcreate pvs vgs lvs vgchange; do ln -s lvm "$tree/usr/sbin/$link"; done
+# GRUB for both firmwares, for images that bring none
+program "$tree" sbin/grub-install bin/grub-mkimage sbin/grub-probe
+ln -sf ../sbin/grub-probe "$tree/usr/bin/grub-probe"
+for target in i386-pc x86_64-efi; do
+    mkdir -p "$tree/usr/lib/grub/$target"
+    for file in "$DONOR/usr/lib/grub/$target"/*.mod "$DONOR/usr/lib/grub/$target"/*.lst "$DONOR/usr/lib/grub/$target"/*.img \
+        "$DONOR/usr/lib/grub/$target/modinfo.sh"; do
+        [ ! -f "$file" ] || cp "$file" "$tree/usr/lib/grub/$target/"
+    done
+done
 for link in ext2 ext3 ext4; do ln -s mke2fs "$tree/usr/sbin/mkfs.$link"; done
 ln -s mkfs.fat "$tree/usr/sbin/mkfs.vfat"
 ln -s e2fsck "$tree/usr/sbin/fsck.ext4"

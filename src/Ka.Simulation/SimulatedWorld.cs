@@ -213,7 +213,7 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
         return null;
     }
 
-    public IAsyncEnumerable<NodeResult> SendAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel) =>
+    public IAsyncEnumerable<NodeResult> SendAsync(NodeBits nodes, int part, AttemptId attempt, Pace pace, CancellationToken cancel) =>
         FanOut.Over(nodes, pace, ReceiveAsync, n => Late(n, "image"), cancel);
 
     async Task<Fault?> ReceiveAsync(int node, CancellationToken cancel)

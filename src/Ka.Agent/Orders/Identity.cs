@@ -26,7 +26,7 @@ static class Identity
         }
         try
         {
-            return await Write(order.HostName, disk, context, cancel);
+            return await Write(order, disk, context, cancel);
         }
         catch (IOException e)
         {
@@ -35,9 +35,9 @@ static class Identity
         }
     }
 
-    static async Task<OrderOutcome> Write(string hostName, TargetDisk disk, OrderContext context, CancellationToken cancel)
+    static async Task<OrderOutcome> Write(SetIdentity order, TargetDisk disk, OrderContext context, CancellationToken cancel)
     {
-        var target = context.Paths.Target;
+        var (target, hostName) = (context.Paths.Target, order.HostName);
         var (fstab, unknown) = Entries(disk, context.IsUefi);
         if ((unknown ?? DeployedStack.Lacking(disk.Layout, target)) is { } refused)
         {
@@ -57,8 +57,11 @@ static class Identity
         {
             TargetPath.Write(target, "/etc/hostname", Fstab.ShortName(hostName) + "\n", Public),
             TargetPath.Write(target, "/etc/hosts", Fstab.Hosts(TargetPath.Read(target, "/etc/hosts"), hostName), Public),
-            TargetPath.Write(target, "/etc/fstab", Fstab.Render(fstab), Public),
         };
+        if (!order.KeepFstab)
+        {
+            files.Add(TargetPath.Write(target, "/etc/fstab", Fstab.Render(fstab), Public));
+        }
         if (TargetPath.Read(target, "/etc/machine-id") is not null)
         {
             files.Add(TargetPath.Write(target, "/etc/machine-id", "", Public)); // systemd makes a new one of an empty file

@@ -25,7 +25,13 @@ static class Mounting
         // A kept partition is not mounted: nothing of the image may get onto it.
         foreach (var partition in disk.Mounted(context.IsUefi).Where(p => !p.Spec.Keep))
         {
-            if (Mount(partition, target) is { } failed)
+            var directory = partition.MountPoint == "/" ? target : TargetPath.Resolve(target, partition.MountPoint!);
+            if (directory is null)
+            {
+                return Fault.Of(FaultCodes.DiskMountFailed, "A mount point leads out of the target.", partition.MountPoint);
+            }
+            Directory.CreateDirectory(directory);
+            if (Mount(partition, directory) is { } failed)
             {
                 return failed;
             }
@@ -33,14 +39,9 @@ static class Mounting
         return OrderOutcome.Found(("device", disk.Device), ("root", disk.Deploy.Device), ("target", target));
     }
 
-    static Fault? Mount(TargetPartition partition, string target)
+    /// <summary>Mounts one partition on a directory that is there.</summary>
+    internal static Fault? Mount(TargetPartition partition, string directory)
     {
-        var directory = partition.MountPoint == "/" ? target : TargetPath.Resolve(target, partition.MountPoint!);
-        if (directory is null)
-        {
-            return Fault.Of(FaultCodes.DiskMountFailed, "A mount point leads out of the target.", partition.MountPoint);
-        }
-        Directory.CreateDirectory(directory);
         var type = partition.FileSystem switch
         {
             FileSystemKind.Ext4 => "ext4",

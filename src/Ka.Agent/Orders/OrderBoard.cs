@@ -22,6 +22,9 @@ static class OrderBoard
         InstallBootloader bootloader => Bootloader.Run(bootloader, context, report, cancel),
         SyncTarget sync => Leaving.Sync(sync, context, report, cancel),
         KexecTarget kexec => Leaving.Kexec(kexec, context, report, cancel),
+        VerifyWritten verify => ReadingBack.Run(verify, context, report, cancel),
+        GrowImage grow => Growing.Run(grow, context, report, cancel),
+        SeedCloudInit seed => Seeding.Run(seed, context, report, cancel),
         RebootNode => Leaving.Reboot(context, report, cancel),
         _ => Task.FromResult<OrderOutcome>(Fault.Of(FaultCodes.AgentProtocol, "This agent does not know the order.", order.GetType().Name)),
     };

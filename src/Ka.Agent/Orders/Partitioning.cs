@@ -66,7 +66,7 @@ static class Partitioning
     static async Task<Fault?> WriteTable(AgentPaths paths, TargetDisk disk, TablePlan plan, CancellationToken cancel)
     {
         var keeps = plan.Places.Any(p => p.Kept is not null);
-        var old = OldPartitions(paths, plan.Facts).Where(d => plan.Places.All(p => p.Kept is null || PartitionPath.Of(plan.Facts.Device, p.Number) != d));
+        var old = WrittenDisk.PartitionsOf(paths, plan.Facts).Where(d => plan.Places.All(p => p.Kept is null || PartitionPath.Of(plan.Facts.Device, p.Number) != d));
         var wiped = await Tool.Run("wipefs", ["--all", "--force", "--quiet", .. old, .. keeps ? ImmutableArray<string>.Empty : [plan.Facts.Device]], cancel);
         if (wiped.ExitCode != 0 && wiped.Or(FaultCodes.DiskPartitionFailed, "Old signatures could not be wiped.") is { } notWiped)
         {
@@ -97,17 +97,6 @@ static class Partitioning
             }
             await Task.Delay(200, cancel);
         }
-    }
-
-    /// <summary>Partitions that the kernel still knows: their old file systems must not shine through into new ones.</summary>
-    static IEnumerable<string> OldPartitions(AgentPaths paths, DiskFacts disk)
-    {
-        var directory = Path.Combine(paths.Sys, "block", disk.Name);
-        return Directory.EnumerateDirectories(directory, disk.Name + "*")
-            .Where(d => File.Exists(Path.Combine(d, "partition")))
-            .Select(d => "/dev/" + Path.GetFileName(d))
-            .Where(File.Exists)
-            .Order(NaturalOrder.Comparer);
     }
 
     /// <summary>Waits until the kernel shows the partitions at their places and the devices exist.</summary>

@@ -103,7 +103,8 @@ sealed record TargetDisk(DiskFacts Facts, DiskLayout Layout, ImmutableArray<Targ
         {
             for (var i = 0; i < partitions.Length; i++)
             {
-                Add(partitions[i], i + 1, PartitionPath.Of(disks[disk].Device, i + 1), disk);
+                var number = partitions[i].Number ?? i + 1;
+                Add(partitions[i], number, PartitionPath.Of(disks[disk].Device, number), disk);
             }
         }
         foreach (var array in layout.RaidArrays())

@@ -11,7 +11,7 @@ namespace Ka.Agent.Orders;
 /// some truncated archives: the end marker (two blocks of zeros) and nothing but zeros behind it decide. Tar runs where it can write to its
 /// directory only, so that an archive which deceives server and tar still leaves nothing elsewhere.
 /// </summary>
-sealed class Unpacking : IDisposable
+sealed class Unpacking : IImageSink
 {
     readonly Process? _decompressor;
     readonly Process _tar;
@@ -20,8 +20,11 @@ sealed class Unpacking : IDisposable
     readonly Task<string> _tarSaid;
     readonly Task<string> _decompressorSaid;
 
-    Unpacking(Process? decompressor, Process tar)
+    readonly string _target;
+
+    Unpacking(Process? decompressor, Process tar, string target)
     {
+        _target = target;
         _decompressor = decompressor;
         _tar = tar;
         _feed = new TarFeed(tar.StandardInput.BaseStream);
@@ -37,7 +40,7 @@ sealed class Unpacking : IDisposable
     public Stream Input { get; }
 
     /// <summary>Bytes of the unpacked archive so far.</summary>
-    public long TarBytes => _feed.Bytes;
+    public long Bytes => _feed.Bytes;
 
     /// <summary>A program ended with an error before its input did.</summary>
     public bool HasFailed => _tar is { HasExited: true, ExitCode: not 0 } || _decompressor is { HasExited: true, ExitCode: not 0 };
@@ -49,7 +52,7 @@ sealed class Unpacking : IDisposable
         tar.Start();
         if (Decompressor(compression) is not { } command)
         {
-            return new Unpacking(null, tar);
+            return new Unpacking(null, tar, target);
         }
         var decompressor = new Process { StartInfo = Tool.Start(command.Program, command.Arguments) };
         try
@@ -62,7 +65,7 @@ sealed class Unpacking : IDisposable
             tar.Dispose();
             throw;
         }
-        return new Unpacking(decompressor, tar);
+        return new Unpacking(decompressor, tar, target);
     }
 
     /// <summary>Everything an operating system's files carry: owners by number, modes, extended attributes (capabilities), ACLs, holes.</summary>
@@ -70,7 +73,7 @@ sealed class Unpacking : IDisposable
         ["-x", "-p", "--numeric-owner", "--same-owner", "--xattrs", "--xattrs-include=*", "--acls", "--sparse", "--warning=no-timestamp", "-C", Enclosure.TargetInside, "-f", "-"];
 
     /// <summary>The program with its memory limited as at registration; what needs more was refused there.</summary>
-    static (string Program, string[] Arguments)? Decompressor(ImageCompression compression) => compression switch
+    internal static (string Program, string[] Arguments)? Decompressor(ImageCompression compression) => compression switch
     {
         ImageCompression.None => null,
         ImageCompression.Gzip => ("gzip", ["-d", "-c"]),
@@ -108,6 +111,14 @@ sealed class Unpacking : IDisposable
             return null; // the broken input's own fault stands
         }
         return _feed.Verdict() is { } verdict ? Fault.Of(FaultCodes.ImageExtractFailed, verdict, $"{_feed.Bytes} bytes of archive; {tarSaid.Trim()}") : null;
+    }
+
+    public Fault? Persist()
+    {
+        var error = Native.SyncFileSystem(_target);
+        return error == 0
+            ? null
+            : Fault.Of(error == Native.NoSpace ? FaultCodes.DiskFull : FaultCodes.DiskIoError, "The unpacked image could not be written to the disk.", Native.Message(error));
     }
 
     public void Kill()

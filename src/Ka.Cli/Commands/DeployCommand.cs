@@ -88,6 +88,8 @@ static class DeployCommand
         foreach (var erases in plan.Erases)
             Console.WriteLine($"  disks     {erases}");
         Console.WriteLine($"  steps     {steps}");
+        foreach (var leftOut in plan.LeftOut)
+            Console.WriteLine($"  left out  {leftOut}");
         if (plan.Breakpoint is { } breakpoint)
             Console.WriteLine($"  stops     before {breakpoint}; the nodes are left as they are");
     }

@@ -5,7 +5,7 @@ using Ka.Protocol.Rest;
 
 namespace Ka.Cli.Commands;
 
-/// <summary><c>ka env apply|ls|show|rm</c>.</summary>
+/// <summary><c>ka env apply|ls|show|rm</c>, and its neighbours.</summary>
 static class EnvCommands
 {
     public static Command Build()
@@ -32,6 +32,7 @@ static class EnvCommands
         var render = new Command("render", "Show the files of an environment as a node would get them") { rendered, path, node };
         render.SetAction((parsed, cancel) => RenderAsync(parsed, parsed.GetValue(rendered)!, parsed.GetValue(node)!, parsed.GetValue(path), cancel));
         env.Add(render);
+        env.Add(ImportCommand.Build());
         env.Add(Neighbours.EnvBuild());
         return env;
     }
@@ -69,7 +70,7 @@ static class EnvCommands
         if (Common.IsJson(parsed))
             Terminal.Json(done, RestJson.Default.ApplyReply);
         else
-            Console.WriteLine($"{done.Environment.Name}:{done.Environment.Version} {done.Change} (sha256:{done.Environment.Sha256[..12]}…, {Terminal.Size(done.Environment.Bytes)}, kernel {done.Environment.Kernel})");
+            Console.WriteLine($"{done.Environment.Name}:{done.Environment.Version} {done.Change} (sha256:{done.Environment.Sha256[..12]}…, {Terminal.Size(done.Environment.Bytes)}, {(done.Environment.Kernel.Length > 0 ? "kernel " + done.Environment.Kernel : done.Environment.Kind)})");
         return ExitCodes.Done;
     }
 

@@ -4,7 +4,7 @@ using Ka.Protocol.Rest;
 
 namespace Ka.Cli.Commands;
 
-/// <summary><c>ka nodes ls|show|fold|expand</c>.</summary>
+/// <summary><c>ka nodes ls|show|key|verify|fold|expand</c>.</summary>
 static class NodesCommands
 {
     public static Command Build()
@@ -22,6 +22,7 @@ static class NodesCommands
         var key = new Command("key", "Print the key of a node's encrypted disk, to be typed at its console") { locked };
         key.SetAction((parsed, cancel) => KeyAsync(parsed, parsed.GetValue(locked)!, cancel));
         nodes.Add(key);
+        nodes.Add(VerifyCommand.Build());
         nodes.Add(Text("fold", "Fold names into a node set", s => [s.ToString()]));
         nodes.Add(Text("expand", "Expand a node set into names", s => s.Select(n => n.Value)));
         return nodes;

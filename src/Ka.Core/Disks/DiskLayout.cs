@@ -39,6 +39,7 @@ public enum FileSystemKind
 /// (last); of a kept partition, the size that it has.
 /// </param>
 /// <param name="Deploy">The one that receives the image; exactly one in a layout.</param>
+/// <param name="Number">Its number in the table when that is not its place in the list: tables of images have gaps.</param>
 /// <param name="MountPoint">Where the deployed system mounts it (<c>/boot/efi</c>, <c>/home</c>); null for none. The deploy partition is <c>/</c>.</param>
 /// <param name="Keep">It is on the disk already and stays: its bytes, its place and its number.</param>
 /// <param name="Encrypted">LUKS2 with the node's own key lies between it and what it holds.</param>
@@ -52,7 +53,8 @@ public sealed record PartitionSpec(
     string? MountPoint = null,
     ImmutableArray<string>? FormatOptions = null,
     bool Keep = false,
-    bool Encrypted = false);
+    bool Encrypted = false,
+    int? Number = null);
 
 /// <summary>A software RAID array (md) over partitions, of several disks as a rule.</summary>
 /// <param name="Level">0 (stripes) or 1 (mirrors).</param>

@@ -6,7 +6,11 @@ namespace Ka.Core.Environments;
 /// <summary>What an image is.</summary>
 public enum ImageKind
 {
+    /// <summary>An archive that is unpacked into a fresh file system.</summary>
     Tar,
+
+    /// <summary>The bytes of a disk or partition.</summary>
+    Raw,
 }
 
 /// <summary>How an image or archive is compressed.</summary>
@@ -23,8 +27,9 @@ public enum ImageCompression
 /// <summary>An image in the content-addressed store.</summary>
 /// <param name="Sha256">Lower-case hex digest of the file as it is stored and sent; pinned at registration.</param>
 /// <param name="Bytes">Size of that file.</param>
-/// <param name="UnpackedBytes">Sum of what it unpacks to, each file rounded up to 4 KiB blocks.</param>
-public sealed record Image(string Sha256, long Bytes, ImageKind Kind, ImageCompression Compression, long UnpackedBytes);
+/// <param name="UnpackedBytes">Sum of what it unpacks to, each file rounded up to 4 KiB blocks; of a raw image its uncompressed size.</param>
+/// <param name="Raw">What is known of a raw image besides; null for an archive.</param>
+public sealed record Image(string Sha256, long Bytes, ImageKind Kind, ImageCompression Compression, long UnpackedBytes, RawImage? Raw = null);
 
 /// <summary>What the deployed system boots.</summary>
 /// <param name="Kernel">Path inside the image.</param>
@@ -57,7 +62,8 @@ public enum Visibility
 /// A registered operating system: a name, a version and everything that a deployment needs to know. (Plain Environment would
 /// clash with <see cref="System.Environment"/>.) Immutable once registered.
 /// </summary>
-/// <param name="Os"><c>linux</c>, <c>xen</c> or <c>other</c>, as Kadeploy3 names them.</param>
+/// <param name="Os"><c>linux</c>, <c>xen</c>, <c>bsd</c>, <c>windows</c> or <c>other</c>, as Kadeploy3 names them.</param>
+/// <param name="FileSystem">Of the root; None when it is a raw image without one that can be mounted.</param>
 public sealed record OsEnvironment(
     string Name,
     int Version,
@@ -82,4 +88,14 @@ public sealed record OsEnvironment(
 
     /// <summary>The environment's own variables for every script.</summary>
     public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
+    /// <summary>Further images, each for a partition of its own; null for none.</summary>
+    public ImmutableArray<ImagePart>? Parts { get; init; }
+
+    /// <summary>Every image with the partition it goes to, in the order of the description; the first is <see cref="Image"/>.</summary>
+    public ImmutableArray<ImagePart> Images() => [new ImagePart(null, Image), .. Parts ?? []];
 }
+
+/// <summary>One image of an environment that has several.</summary>
+/// <param name="Partition">Name of a partition of the layout; null for the deploy partition (or the whole disk).</param>
+public sealed record ImagePart(string? Partition, Image Image);

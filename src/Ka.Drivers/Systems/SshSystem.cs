@@ -24,26 +24,37 @@ public sealed record SystemFile(string Name, string? Path, string? Text);
 /// <param name="directory">For known_hosts files while they are needed.</param>
 public sealed class SshSystem(string keyFile, string directory)
 {
-    /// <summary>Unpacks what comes and runs its script; the same bytes whatever is sent.</summary>
-    const string Receive = "umask 077 && rm -rf /run/ka-go && mkdir -p /run/ka-go && tar -x -f - -C /run/ka-go && exec sh /run/ka-go/go";
+    /// <summary>
+    /// Unpacks what comes in a new directory where programs may run (Debian mounts /run without) and runs its script; the same text
+    /// whatever is sent.
+    /// </summary>
+    const string Receive =
+        "umask 077; w=; for d in /dev/shm /tmp /var/tmp; do w=$(mktemp -d \"$d/ka-go.XXXXXX\" 2>/dev/null) || continue; "
+        + "printf '#!/bin/sh\\n' >\"$w/x\"; chmod 700 \"$w/x\"; \"$w/x\" 2>/dev/null && break; rm -rf \"$w\"; w=; done; "
+        + "[ -n \"$w\" ] || { echo 'there is no directory in which programs may run' >&2; exit 126; }; "
+        + "cd \"$w\" && tar -x -f - && exec sh ./go";
 
     /// <summary>Sends the files, among them the script <c>go</c>, and runs that. Null when it ended well.</summary>
     public async Task<Fault?> RunAsync(SystemAddress system, ImmutableArray<SystemFile> files, CancellationToken cancel)
     {
+        var (ended, fault) = await AskAsync(system, files, cancel);
+        return fault ?? (ended!.Ok ? null : Fault.Of(FaultCodes.SystemRefused, $"the running system ended with status {ended.ExitCode}", ended.Evidence));
+    }
+
+    /// <summary>The same; how the script ended is for the caller to read. A fault when the system was not reached.</summary>
+    public async Task<(ProgramResult? Ended, Fault? Fault)> AskAsync(SystemAddress system, ImmutableArray<SystemFile> files, CancellationToken cancel)
+    {
         if (system.HostKeys.IsEmpty && system.AuthorityKey is null)
-            return Fault.Of(FaultCodes.SystemUnreachable, "no host key of this node is known");
+            return (null, Fault.Of(FaultCodes.SystemUnreachable, "no host key of this node is known"));
         var knownHosts = Path.Combine(directory, $"known-{Guid.NewGuid():n}");
         try
         {
             await File.WriteAllTextAsync(knownHosts, system.KnownHosts(), cancel);
             var ended = await ExternalProgram.RunAsync("ssh", Arguments(system, knownHosts), (input, token) => SendAsync(files, input, token), cancel);
-            return ended.ExitCode switch
-            {
-                0 => null,
-                // ssh(1): 255 is its own failure, everything else the remote command's status.
-                null or 255 => Fault.Of(FaultCodes.SystemUnreachable, "the running system cannot be reached by ssh", ended.Evidence),
-                var status => Fault.Of(FaultCodes.SystemRefused, $"the running system ended with status {status}", ended.Evidence),
-            };
+            // ssh(1): 255 is its own failure, everything else the remote command's status.
+            return ended.ExitCode is null or 255
+                ? (null, Fault.Of(FaultCodes.SystemUnreachable, "the running system cannot be reached by ssh", ended.Evidence))
+                : (ended, null);
         }
         finally
         {

@@ -25,6 +25,7 @@ static class OperationPlacement
     static Strategy Insert(MacroStep macro, Strategy strategy, ImmutableArray<CustomOperation> operations, HashSet<CustomOperation> placed)
     {
         var steps = ImmutableArray.CreateBuilder<MicroStep>();
+        var checkedBefore = -1;
         for (var i = 0; i < strategy.Steps.Length; i++)
         {
             var step = strategy.Steps[i];
@@ -34,8 +35,15 @@ static class OperationPlacement
             var instead = before && here.Any(o => o.Place == OperationPlace.Instead);
             if (instead)
                 Add(OperationPlace.Instead, before);
-            else
+            else if (i != checkedBefore)
                 steps.Add(step);
+            // The check compares with the image: nothing comes between them, and where something else is sent there is no check.
+            if (step is SendImage && i + 1 < strategy.Steps.Length && strategy.Steps[i + 1] is AgentStep { Task: AgentTask.Verify } check)
+            {
+                checkedBefore = i + 1;
+                if (!instead)
+                    steps.Add(check);
+            }
             Add(OperationPlace.After, at);
 
             void Add(OperationPlace place, bool agent)

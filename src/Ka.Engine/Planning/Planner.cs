@@ -15,6 +15,9 @@ namespace Ka.Engine.Planning;
 public sealed record DeployRequest(OsEnvironment Environment, Cluster Cluster, ImmutableArray<ClusterNode> Nodes, bool WithKeys, long? DiskBytes, VerifyMode Verify = VerifyMode.Sample)
 {
     public DeployOptions Options { get; init; } = DeployOptions.Default;
+
+    /// <summary>What the environment's images need of the steps.</summary>
+    public ImageNeeds Needs { get; } = ImageNeeds.Of(Environment);
 }
 
 /// <summary>A plan, or every reason why there is none.</summary>
@@ -31,8 +34,10 @@ public static class Planner
         var faults = ImmutableArray.CreateBuilder<Fault>();
         CheckSizes(request, faults);
         CheckTemplates(request, faults);
-        if (request.Environment.Os == "other")
-            faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{request.Environment.Name}: os 'other' cannot be deployed from a tar image"));
+        if (request.Environment.Image.Kind == ImageKind.Tar && request.Environment.Os is not ("linux" or "xen"))
+            faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{request.Environment.Name}: os '{request.Environment.Os}' cannot be deployed from a tar image"));
+        ImageRoom.CheckParts(request, faults);
+        ImageRoom.CheckStrategies(request, faults);
         if (faults.Count > 0)
             return new PlanOutcome(null, faults.ToImmutable());
         ImmutableArray<MacroStep> macros =
@@ -48,10 +53,10 @@ public static class Planner
             : new PlanOutcome(new Plan(macros, request.Cluster.Gather, request.Options.Breakpoint), []);
     }
 
-    /// <summary>The ways to boot that this system allows: only Linux is started by kexec.</summary>
+    /// <summary>The ways to boot that this system allows: only Linux whose kernel can be read is started by kexec.</summary>
     static ImmutableArray<StrategySettings> Adapted(DeployRequest request)
     {
-        var ways = request.Environment.Os == "linux" ? request.Cluster.Boot : request.Cluster.Boot.RemoveAll(s => s.Do == "kexec");
+        var ways = request.Needs.Kexec ? request.Cluster.Boot : request.Cluster.Boot.RemoveAll(s => s.Do == "kexec");
         return ways.IsEmpty ? Cluster.DefaultBoot.RemoveAll(s => s.Do == "kexec") : ways;
     }
 
@@ -69,6 +74,11 @@ public static class Planner
 
     static void CheckSizes(DeployRequest request, ImmutableArray<Fault>.Builder faults)
     {
+        if (request.Needs.WholeDisk)
+        {
+            ImageRoom.CheckDisk(request, faults);
+            return;
+        }
         var unpacked = request.Environment.Image.UnpackedBytes;
         foreach (var layout in request.Nodes.GroupBy(n => n.Layout))
         {

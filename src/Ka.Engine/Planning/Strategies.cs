@@ -39,6 +39,8 @@ static class Strategies
             steps.Add(new AgentStep(AgentTask.Keys, "keys_minimal", step));
         if (request.Cluster.PreInstalls is { IsEmpty: false } site)
             steps.Add(new AgentStep(AgentTask.SitePreInstall, "site_pre_install", step + Sum(site)));
+        if (request.Needs.WholeDisk)
+            return steps.ToImmutable();
         if (request.Environment.PreInstall is { } own)
             steps.Add(new AgentStep(AgentTask.PreInstall, "pre_install", step + own.Timeout));
         else if (ownsDisk && request.Options.Partitioning)
@@ -48,7 +50,8 @@ static class Strategies
         }
         else
             steps.Add(new AgentStep(AgentTask.FormatDeploy, "format", step));
-        steps.Add(new AgentStep(AgentTask.Mount, "mount", step));
+        if (request.Needs.RawParts.IsEmpty)
+            steps.Add(new AgentStep(AgentTask.Mount, "mount", step));
         return steps.ToImmutable();
     }
 
@@ -56,10 +59,9 @@ static class Strategies
     {
         var step = request.Cluster.StepTimeout;
         var steps = ImmutableArray.CreateBuilder<MicroStep>();
-        steps.Add(new AgentStep(AgentTask.Reformat, "reformat", step, OnlyAgain: true));
-        steps.Add(new SendImage(settings.Timeout));
-        if (request.Verify != VerifyMode.None)
-            steps.Add(new AgentStep(AgentTask.Verify, "verify", settings.Timeout));
+        steps.AddRange(ImageSteps.Send(request, settings.Timeout));
+        if (!request.Needs.Mounted)
+            return new Strategy("Chain", settings.Retries, [.. steps, new AgentStep(AgentTask.Sync, "sync", step)]);
         steps.Add(new AgentStep(AgentTask.Identity, "identity", step));
         steps.Add(new AgentStep(AgentTask.HostCertificate, "host_certificate", step));
         if (!request.Environment.Files.IsEmpty)
@@ -69,7 +71,7 @@ static class Strategies
             steps.Add(new AgentStep(AgentTask.PostInstall, "post_install", step + Sum(scripts)));
         if (request.WithKeys || request.Cluster.ServerKey)
             steps.Add(new AgentStep(AgentTask.Keys, "keys", step));
-        if (request.Options.Bootloader)
+        if (request.Options.Bootloader && request.Needs.Bootloader)
             steps.Add(new AgentStep(AgentTask.Bootloader, "bootloader", step));
         steps.Add(new AgentStep(AgentTask.Sync, "sync", step));
         return new Strategy("Chain", settings.Retries, steps.ToImmutable());

@@ -89,6 +89,9 @@ public enum AgentTask
     Sync,
     Kexec,
     Reboot,
+    VerifyBlocks,
+    Grow,
+    Seed,
 }
 
 /// <summary>Orders to agents.</summary>
@@ -119,10 +122,11 @@ public interface ISystems
     IAsyncEnumerable<NodeResult> DoAsync(NodeBits nodes, SystemTask task, AttemptId attempt, Pace pace, CancellationToken cancel);
 }
 
-/// <summary>Sends the workflow's image to all nodes at once.</summary>
+/// <summary>Sends an image of the workflow to all nodes at once.</summary>
 public interface IBroadcast
 {
-    IAsyncEnumerable<NodeResult> SendAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel);
+    /// <param name="part">Which image of the environment; 0 is the first.</param>
+    IAsyncEnumerable<NodeResult> SendAsync(NodeBits nodes, int part, AttemptId attempt, Pace pace, CancellationToken cancel);
 }
 
 /// <summary>Everything outside the engine, for one workflow.</summary>

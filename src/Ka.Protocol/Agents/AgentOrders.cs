@@ -22,6 +22,9 @@ namespace Ka.Protocol.Agents;
 [JsonDerivedType(typeof(SyncTarget), "sync")]
 [JsonDerivedType(typeof(KexecTarget), "kexec")]
 [JsonDerivedType(typeof(RebootNode), "reboot")]
+[JsonDerivedType(typeof(VerifyWritten), "verify-written")]
+[JsonDerivedType(typeof(GrowImage), "grow")]
+[JsonDerivedType(typeof(SeedCloudInit), "seed")]
 public abstract record AgentOrder;
 
 /// <summary>Chooses the disk, wipes old signatures and writes the partition table with sfdisk, or runs the site's script instead.</summary>
@@ -47,12 +50,13 @@ public sealed record FormatPartitions(DiskSelector Select, DiskLayout Layout, Fi
 /// <summary>Mounts the deploy partition on the target directory, and the ESP and others below it.</summary>
 public sealed record MountTarget(DiskSelector Select, DiskLayout Layout, FileSystemKind DeployFileSystem) : AgentOrder;
 
-/// <summary>Joins a chain: takes the image from a predecessor, gives it to whoever asks, verifies every chunk, unpacks it on the target.</summary>
+/// <summary>Joins a chain: takes the image from a predecessor, gives it to whoever asks, verifies every chunk, unpacks or writes it.</summary>
 /// <param name="Key">Hex secret of this broadcast; a peer that does not know it gets nothing.</param>
 /// <param name="ChunkBytes">Size of every chunk but the last.</param>
 /// <param name="ChunkHashes">SHA-256 (hex) of each chunk, in order. They come over the control channel only.</param>
 /// <param name="Upstreams">Where to ask, in order of preference: the predecessor, then others, the server last.</param>
 /// <param name="Successors">How many direct successors the plan gives this node (0 for the tail).</param>
+/// <param name="Place">Where a raw image is written, or an archive that is not the root is unpacked; null for the mounted target.</param>
 public sealed record ReceiveImage(
     string Key,
     string ImageSha256,
@@ -62,7 +66,8 @@ public sealed record ReceiveImage(
     ImageKind Kind,
     ImageCompression Compression,
     ImmutableArray<PeerAddress> Upstreams,
-    int Successors) : AgentOrder;
+    int Successors,
+    ImagePlace? Place = null) : AgentOrder;
 
 /// <summary>Where a source of a broadcast listens.</summary>
 public sealed record PeerAddress(string Host, int Port);
@@ -94,7 +99,8 @@ public sealed record RunScript(ScriptSpec Script) : AgentOrder;
 
 /// <summary>Gives the unpacked system its own identity: hostname, hosts, fstab by UUID, empty machine-id, fresh ssh host keys.</summary>
 /// <remarks>Result value: <c>hostKey</c>, the public ed25519 host key (<c>ssh-ed25519 AAAA…</c>) by which the deployed system is recognised.</remarks>
-public sealed record SetIdentity(string HostName, DiskSelector Select, DiskLayout Layout, FileSystemKind DeployFileSystem) : AgentOrder;
+/// <param name="KeepFstab">The image brings its own partitions and an fstab that fits them.</param>
+public sealed record SetIdentity(string HostName, DiskSelector Select, DiskLayout Layout, FileSystemKind DeployFileSystem, bool KeepFstab = false) : AgentOrder;
 
 /// <summary>Adds lines to root's authorized_keys, in the target and in the running minimal environment.</summary>
 public sealed record InstallKeys(ImmutableArray<string> AuthorizedKeys) : AgentOrder;

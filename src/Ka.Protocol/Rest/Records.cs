@@ -34,7 +34,11 @@ public sealed record DeployBody(string Environment, string Nodes, ImmutableArray
 /// <summary>What a deployment would do.</summary>
 /// <param name="Breakpoint">Where the plan ends before a system is booted, or null.</param>
 public sealed record PlanReply(
-    string Environment, string Sha256, long Bytes, long UnpackedBytes, string Nodes, int Count, ImmutableArray<PlannedMacroStep> Steps, ImmutableArray<string> Erases, string? Breakpoint = null);
+    string Environment, string Sha256, long Bytes, long UnpackedBytes, string Nodes, int Count, ImmutableArray<PlannedMacroStep> Steps, ImmutableArray<string> Erases, string? Breakpoint = null)
+{
+    /// <summary>Steps that the image does not need or does not allow, each with its reason.</summary>
+    public ImmutableArray<string> LeftOut { get; init; } = [];
+}
 
 /// <summary>A macro step of a plan with its strategies in order.</summary>
 public sealed record PlannedMacroStep(string Name, ImmutableArray<PlannedStrategy> Strategies);
@@ -173,6 +177,18 @@ public sealed record NodeReply(
 /// <param name="HostKeys">Plain host keys of its latest deployments, the newest first.</param>
 /// <param name="AuthorityKey">Public key that signs the host keys of this site, or null when none was ever signed.</param>
 public sealed record NodeSshReply(string Name, string Address, ImmutableArray<string> HostKeys, string? AuthorityKey);
+
+/// <summary>Asks whether running nodes are still what was deployed.</summary>
+/// <param name="Mode"><c>sample</c> or <c>full</c>.</param>
+public sealed record VerifyBody(string Nodes, string Mode);
+
+/// <summary>What a running node is, compared with its environment's image.</summary>
+/// <param name="State"><c>same</c>, <c>changed</c>, or <c>unknown</c> with the reason in <paramref name="Code"/> and <paramref name="Message"/>.</param>
+/// <param name="Compared">Names compared.</param>
+/// <param name="Read">Files whose content was read.</param>
+/// <param name="Differing">All differences; the first ones are listed.</param>
+public sealed record NodeVerifyReply(
+    string Node, string? Environment, string State, long Compared, long Read, long Differing, ImmutableArray<string> Differences, string? Code, string? Message);
 
 /// <summary>Name and version of a program, and the version of its API.</summary>
 public sealed record VersionReply(string Name, string Version, string Api);

@@ -72,7 +72,7 @@ public static partial class Deployments
             return Results.Json(Reply(asked, outcome.Plan!, set!, nodes), RestJson.Default.PlanReply);
         if (site.MinimalFault() is { } missing)
             return Problems.Of(Problems.StatusOf(missing.Code), missing);
-        if (verify != VerifyMode.None && (await Task.Run(() => FileManifests.FindOrMake(files, environment!.Image, cancel), cancel)).Fault is { } noManifest)
+        if (verify != VerifyMode.None && environment!.Image.Kind == ImageKind.Tar && (await Task.Run(() => FileManifests.FindOrMake(files, environment!.Image, cancel), cancel)).Fault is { } noManifest)
             return Problems.Of(Problems.StatusOf(noManifest.Code), noManifest);
         var (frozen, unread) = await SiteScripts.KeepAsync(cluster, files, cancel);
         if (unread is not null)
@@ -198,8 +198,11 @@ public static partial class Deployments
         set.ToString(), set.Count,
         [.. plan.MacroSteps.Select(m => new PlannedMacroStep(m.Name, [.. m.Strategies.Select(s => new PlannedStrategy(
             s.Name, s.Retries, [.. s.Steps.Select(x => new PlannedStep(x.Name, x.TurnTimeout.TotalSeconds))]))]))],
-        PlannedDisks.Of(asked.Nodes, nodes.Inventories()),
-        plan.Breakpoint);
+        asked.Needs.WholeDisk ? [$"{set}: the disk of each node whole; it gets the image's own partitions"] : PlannedDisks.Of(asked.Nodes, nodes.Inventories()),
+        plan.Breakpoint)
+    {
+        LeftOut = asked.Needs.LeftOut,
+    };
 
     /// <summary>Six characters of Crockford's base 32 without the ones that are misread: enough for a site, short to type.</summary>
     static string NewId() => RandomNumberGenerator.GetString("23456789ABCDEFGHJKMNPQRSTVWXYZ", 6);

@@ -127,7 +127,7 @@ public static class Environments
     static IResult Unknown(string name) =>
         Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{DocumentError.Cut(name)}'"));
 
-    static EnvironmentReply Reply(OsEnvironment e) => new(
+    internal static EnvironmentReply Reply(OsEnvironment e) => new(
         e.Name, e.Version, e.Owner, e.Description, e.Visibility.ToString().ToLowerInvariant(), e.Arch, e.Os, e.Image.Sha256, e.Image.Bytes, e.Image.UnpackedBytes,
         e.Image.Kind.ToString().ToLowerInvariant(), e.Image.Compression.ToString().ToLowerInvariant(), e.FileSystem.ToString().ToLowerInvariant(),
         e.Boot.Kernel, e.Boot.Initrd, e.Boot.Params, [.. e.PostInstalls.Select(p => p.Name)], e.RegisteredAt);

@@ -17,6 +17,7 @@ public sealed record NamedPostInstall(NamedFile? Archive, ImageCompression Compr
 /// <summary>What a description says, before any file has been opened.</summary>
 /// <param name="Digest">SHA-256 in hex that the author pins, or null.</param>
 /// <param name="Kernel">Null to find it in the image.</param>
+/// <param name="Images">Every image; the first is <paramref name="Image"/>.</param>
 public sealed record Description(
     string Name,
     int Version,
@@ -36,7 +37,8 @@ public sealed record Description(
     ImmutableArray<string> Params,
     ImmutableArray<NamedPostInstall> PostInstalls,
     Location BootAt,
-    Location DigestAt)
+    Location DigestAt,
+    ImmutableArray<NamedImage> Images)
 {
     public NamedPostInstall? PreInstall { get; init; }
 
@@ -48,7 +50,7 @@ public sealed record Description(
     public IEnumerable<NamedPostInstall> Installs => PreInstall is { } pre ? PostInstalls.Prepend(pre) : PostInstalls;
 
     public IEnumerable<NamedFile> Files =>
-        Installs.SelectMany(p => new[] { p.Archive, p.Script }).OfType<NamedFile>().Prepend(Image);
+        Images.Select(i => i.File).Concat(Installs.SelectMany(p => new[] { p.Archive, p.Script }).OfType<NamedFile>());
 }
 
 /// <summary>Reads environment descriptions: Ka's own form and Kadeploy3's flat one, which it contains.</summary>
@@ -58,7 +60,7 @@ public static partial class DescriptionReader
 
     static readonly string[] Keys =
     [
-        "name", "version", "description", "author", "visibility", "destructive", "os", "arch", "alias", "labels", "files", "image", "filesystem", "boot",
+        "name", "version", "description", "author", "visibility", "destructive", "os", "arch", "alias", "labels", "files", "image", "images", "filesystem", "boot",
         "postinstall", "postinstalls", "preinstall", "partition_type", "multipart", "options", "custom_variables", "user",
     ];
 
@@ -71,13 +73,11 @@ public static partial class DescriptionReader
         var name = top.RequiredScalar("name");
         if (name is { Text.Length: > 0 } && !Name().IsMatch(name.Text))
             top.Refuse("name", Code, $"'{DocumentError.Cut(name.Text)}' is no environment name", "1 to 64 letters, digits, '.', '_', '+' or '-', beginning with a letter or digit");
-        foreach (var later in (string[])["multipart", "options"])
-            if (top.Has(later) && top.OptionalText(later) is not "false")
-                top.Refuse(later, Code, $"'{later}' is not supported yet");
+        Multipart.Read(top, binder);
         var os = top.Text("os", "linux");
-        if (os is not ("linux" or "xen" or "other"))
-            top.Refuse("os", Code, $"os '{DocumentError.Cut(os)}' is not supported", "linux, xen or other");
-        var (image, kind, compression, digest, digestAt) = Image(top);
+        if (os is not ("linux" or "xen" or "bsd" or "windows" or "other"))
+            top.Refuse("os", Code, $"os '{DocumentError.Cut(os)}' is not known", "linux, xen, bsd, windows or other");
+        var first = ImageSection.First(top);
         var boot = top.Section("boot", "kernel", "initrd", "params", "kernel_params", "hypervisor", "hypervisor_params", "block_device", "partition");
         foreach (var key in (string[])["kernel", "initrd"])
             if (boot.OptionalText(key) is { } path && (!path.StartsWith('/') || path.Any(char.IsControl)))
@@ -85,36 +85,16 @@ public static partial class DescriptionReader
         var description = new Description(
             name?.Text ?? "", top.Int("version", 1, int.MaxValue, 1), top.Text("description", ""), top.Text("author", ""),
             top.Choice("visibility", Visibility.Private), top.Bool("destructive", false), os, top.Text("arch", "amd64"),
-            image, kind, compression, digest, FileSystem(top, binder),
+            first.File, first.Kind, first.Compression, first.Digest, first.Raw is null ? FileSystem(top, binder) : FileSystemKind.None,
             boot.OptionalText("kernel"), boot.OptionalText("initrd"),
             [.. (boot.OptionalText("params") ?? boot.Text("kernel_params", "")).Split(' ', StringSplitOptions.RemoveEmptyEntries)],
-            [.. PostInstalls(top, binder)], boot.At, digestAt)
+            [.. PostInstalls(top, binder)], boot.At, first.DigestAt, [first, .. ImageSection.More(top, binder)])
         {
             PreInstall = top.Node("preinstall") is { } pre ? PostInstall(binder.Mapping(pre, "the pre-install", InstallKeys)) : null,
             Variables = InstallsReader.Variables(binder, top, "custom_variables", Code),
             Templates = [.. TemplateReader.Read(binder, top)],
         };
         return (binder.HasErrors ? null : description, binder.Findings);
-    }
-
-    static (NamedFile, ImageKind, ImageCompression, string?, Location) Image(YamlSection top)
-    {
-        if (!top.Has("image"))
-            top.RequiredText("image");
-        var image = top.Section("image", "file", "source", "kind", "compression", "digest");
-        var key = image.Has("source") ? "source" : "file";
-        var path = image.RequiredText(key);
-        var kind = image.Text("kind", "tar");
-        if (kind != "tar")
-            image.Refuse("kind", Code, $"image kind '{DocumentError.Cut(kind)}' is not supported yet", "tar");
-        var digest = image.OptionalText("digest");
-        if (digest is not null && !Digest().IsMatch(digest))
-        {
-            image.Refuse("digest", Code, $"'{DocumentError.Cut(digest)}' is no digest", "sha256: and 64 hexadecimal digits, lower case");
-            digest = null;
-        }
-        var compression = image.OptionalEnum<ImageCompression>("compression") ?? ByName(path);
-        return (new NamedFile(path, image.PlaceOf(key)), ImageKind.Tar, compression, digest?["sha256:".Length..], image.PlaceOf("digest"));
     }
 
     /// <summary>The compression that a file name tells.</summary>
@@ -177,5 +157,5 @@ public static partial class DescriptionReader
     private static partial Regex Name();
 
     [GeneratedRegex("^sha256:[0-9a-f]{64}$")]
-    private static partial Regex Digest();
+    internal static partial Regex Digest();
 }

@@ -61,6 +61,8 @@ public sealed class FileStore
         }
     }
 
+    /// <summary>Name of a file for work on the same disk; gone after a restart at the latest.</summary>
+    public string Scratch() => Path.Combine(_root, "incoming", Path.GetRandomFileName());
     /// <summary>Takes what is written and names it by its digest.</summary>
     public (string? Sha256, Fault? Fault) Add(Action<Stream> write)
     {

@@ -18,39 +18,73 @@ public static class Registrar
         foreach (var file in description.Files)
             if (!digests.TryGetValue(file.Path, out var sent) || !FileStore.IsDigest(sent) || !files.Has(sent))
                 return Refuse(FaultCodes.ArchiveInvalid, $"the file '{DocumentError.Cut(file.Path)}' was not sent", file.At);
-        var sha256 = digests[description.Image.Path];
-        if (description.Digest is { } pinned && pinned != sha256)
-            return Refuse(FaultCodes.ArchiveDigest, $"{description.Image.Path} has SHA-256 {sha256}, the description pins {pinned}", description.DigestAt);
-        var path = files.PathOf(sha256);
-        var reading = Registration.ReadArchive(path, description.Compression, cancel);
-        if (reading.Fault is { } broken)
-            return (null, new RegistrationRefusal(broken, description.Image.At));
-        var boot = new BootSpec(description.Kernel ?? "", description.Initrd, description.Params);
-        if (description.Kernel is null && reading.Tree.FindKernel() is { } found)
-            boot = boot with { Kernel = found.Kernel, Initrd = description.Initrd ?? found.Initrd };
-        if (boot.Kernel.Length == 0)
-            return Refuse(FaultCodes.ArchiveKernelMissing, "the description names no kernel and none was found in /boot", description.BootAt);
-        if (reading.Tree.CheckBoot(boot.Kernel, boot.Initrd) is { } missing)
-            return (null, new RegistrationRefusal(missing, description.BootAt));
+        foreach (var image in description.Images)
+            if (image.Digest is { } pinned && pinned != digests[image.File.Path])
+                return Refuse(FaultCodes.ArchiveDigest, $"{image.File.Path} has SHA-256 {digests[image.File.Path]}, the description pins {pinned}", image.DigestAt);
+        var (images, boot, refused) = Images(description, digests, files, cancel);
+        if (refused is not null)
+            return (null, refused);
         foreach (var post in description.Installs)
             if (post.Archive is { } archive && Registration.ReadArchive(files.PathOf(digests[archive.Path]), post.Compression, cancel).Fault is { } fault)
                 return (null, new RegistrationRefusal(fault, archive.At));
-        if (FileManifests.Keep(files, sha256, reading.Tree).Fault is { } notKept)
-            return (null, new RegistrationRefusal(notKept, description.Image.At));
-        ImageManifests.Of(path);
-        return (Make(description, digests, boot, new Image(sha256, new FileInfo(path).Length, description.Kind, description.Compression, reading.Tree.UnpackedBytes), now), null);
+        foreach (var image in images)
+            ImageManifests.Of(files.PathOf(image.Sha256));
+        return (Make(description, digests, boot, images, now), null);
 
         static (OsEnvironment?, RegistrationRefusal?) Refuse(FaultCode code, string message, Location at) => (null, new RegistrationRefusal(Fault.Of(code, message), at));
     }
 
-    static OsEnvironment Make(Description description, ImmutableDictionary<string, string> digests, BootSpec boot, Image image, DateTimeOffset now) => new(
+    /// <summary>Opens every image; an archive as the first one must hold the kernel.</summary>
+    static (ImmutableArray<Image> Images, BootSpec Boot, RegistrationRefusal? Refused) Images(
+        Description description, ImmutableDictionary<string, string> digests, FileStore files, CancellationToken cancel)
+    {
+        var boot = new BootSpec(description.Kernel ?? "", description.Initrd, description.Params);
+        var images = ImmutableArray.CreateBuilder<Image>();
+        foreach (var named in description.Images)
+        {
+            var sha256 = digests[named.File.Path];
+            if (named.Raw is { } wish)
+            {
+                var (raw, fault) = RawRegistration.Register(sha256, named.Compression, wish, files, cancel);
+                if (raw is null)
+                    return ([], boot, new RegistrationRefusal(fault!, named.File.At));
+                images.Add(raw);
+                continue;
+            }
+            var reading = Registration.ReadArchive(files.PathOf(sha256), named.Compression, cancel);
+            if (reading.Fault is { } broken)
+                return ([], boot, new RegistrationRefusal(broken, named.File.At));
+            if (FileManifests.Keep(files, sha256, reading.Tree).Fault is { } notKept)
+                return ([], boot, new RegistrationRefusal(notKept, named.File.At));
+            if (named.Partition is null)
+            {
+                (boot, var missing) = FindBoot(description, boot, reading.Tree);
+                if (missing is not null)
+                    return ([], boot, new RegistrationRefusal(missing, description.BootAt));
+            }
+            images.Add(new Image(sha256, new FileInfo(files.PathOf(sha256)).Length, named.Kind, named.Compression, reading.Tree.UnpackedBytes));
+        }
+        return (images.ToImmutable(), boot, null);
+    }
+
+    static (BootSpec Boot, Fault? Missing) FindBoot(Description description, BootSpec boot, ArchiveTree tree)
+    {
+        if (description.Kernel is null && tree.FindKernel() is { } found)
+            boot = boot with { Kernel = found.Kernel, Initrd = description.Initrd ?? found.Initrd };
+        return boot.Kernel.Length == 0
+            ? (boot, Fault.Of(FaultCodes.ArchiveKernelMissing, "the description names no kernel and none was found in /boot"))
+            : (boot, tree.CheckBoot(boot.Kernel, boot.Initrd));
+    }
+
+    static OsEnvironment Make(Description description, ImmutableDictionary<string, string> digests, BootSpec boot, ImmutableArray<Image> images, DateTimeOffset now) => new(
         description.Name, description.Version, "root", description.Text, description.Author, description.Visibility, description.Destructive,
-        description.Os, description.Arch, image, description.FileSystem, boot,
+        description.Os, description.Arch, images[0], images[0].Raw?.FileSystem ?? description.FileSystem, boot,
         [.. description.PostInstalls.Select((p, i) => Make(p, $"post-install {i + 1}", digests))],
         now)
     {
         PreInstall = description.PreInstall is { } pre ? Make(pre, "pre-install", digests) : null,
         Variables = description.Variables,
+        Parts = images.Length == 1 ? null : [.. images.Skip(1).Select((image, i) => new ImagePart(description.Images[i + 1].Partition, image))],
         Files = description.Templates,
     };
 
@@ -58,11 +92,12 @@ public static class Registrar
         name, install.Archive is { } a ? digests[a.Path] : null, install.Compression, install.Script is { } s ? digests[s.Path] : null, install.Command, install.Timeout);
 
     public static IEnumerable<string> FilesOf(OsEnvironment environment) =>
-        environment.PostInstalls.Concat(environment.PreInstall is { } pre ? [pre] : []).SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>().Prepend(environment.Image.Sha256);
+        environment.PostInstalls.Concat(environment.PreInstall is { } pre ? [pre] : []).SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>()
+            .Concat(environment.Images().SelectMany(i => new[] { i.Image.Sha256, i.Image.Raw?.BlockHashes, i.Image.Raw?.SourceSha256 }).OfType<string>());
 
     /// <summary>Whether registering the second over the first would change nothing.</summary>
     public static bool SameContent(OsEnvironment a, OsEnvironment b) =>
-        a.Image == b.Image && a.Description == b.Description && a.Author == b.Author && a.Visibility == b.Visibility && a.Destructive == b.Destructive
+        SameImages(a.Images(), b.Images()) && a.Description == b.Description && a.Author == b.Author && a.Visibility == b.Visibility && a.Destructive == b.Destructive
         && a.Os == b.Os && a.Arch == b.Arch && a.FileSystem == b.FileSystem
         && a.Boot.Kernel == b.Boot.Kernel && a.Boot.Initrd == b.Boot.Initrd && a.Boot.Params.SequenceEqual(b.Boot.Params)
         && a.Variables.SequenceEqual(b.Variables) && a.Files.SequenceEqual(b.Files)
@@ -71,4 +106,9 @@ public static class Registrar
         && (a.PreInstall is null ? b.PreInstall is null : b.PreInstall is { } other && Same(a.PreInstall, other));
 
     static bool Same(PostInstall a, PostInstall b) => a with { Command = [] } == b with { Command = [] } && a.Command.SequenceEqual(b.Command);
+
+    static bool SameImages(ImmutableArray<ImagePart> a, ImmutableArray<ImagePart> b) =>
+        a.Length == b.Length && a.Zip(b).All(p =>
+            p.First.Partition == p.Second.Partition && p.First.Image with { Raw = null } == p.Second.Image with { Raw = null }
+            && (p.First.Image.Raw?.SameAs(p.Second.Image.Raw) ?? p.Second.Image.Raw is null));
 }

@@ -19,19 +19,26 @@ public static class Registration
     {
         limits ??= ArchiveLimits.Default;
         var tree = new ArchiveTree(limits);
-        Fault? fault;
+        var packedBytes = new FileInfo(path) is { Exists: true } file ? file.Length : 0;
+        var fault = Read(path, compression, stream => TarWalk.Walk(stream, packedBytes, limits, tree.Add, cancel), cancel);
+        return new ImageReading(fault, tree);
+    }
+
+    /// <summary>Reads a stored file through the decompressor of its description.</summary>
+    /// <param name="read">Reads the uncompressed stream to its end.</param>
+    public static Fault? Read(string path, ImageCompression compression, Func<Stream, Fault?> read, CancellationToken cancel)
+    {
         try
         {
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 0, FileOptions.SequentialScan);
-            fault = OtherFormat(file, compression) ?? (Arguments(compression) is { } arguments
-                ? Decompressed(Word(compression), [.. arguments, "--", path], file.Length, tree, limits, cancel)
-                : TarWalk.Walk(new BufferedStream(file, 256 * 1024), file.Length, limits, tree.Add, cancel));
+            return OtherFormat(file, compression) ?? (Arguments(compression) is { } arguments
+                ? Decompressed(Word(compression), [.. arguments, "--", path], read, cancel)
+                : read(new BufferedStream(file, 256 * 1024)));
         }
         catch (Exception e) when (e is IOException or InvalidDataException)
         {
-            fault = Fault.Of(FaultCodes.ArchiveInvalid, "the archive cannot be read", e.Message);
+            return Fault.Of(FaultCodes.ArchiveInvalid, "the archive cannot be read", e.Message);
         }
-        return new ImageReading(fault, tree);
     }
 
     /// <summary>Some programs unpack what they were not told to; the file's own first bytes are looked at instead.</summary>
@@ -69,7 +76,7 @@ public static class Registration
         };
     }
 
-    static Fault? Decompressed(string program, string[] arguments, long packedBytes, ArchiveTree tree, ArchiveLimits limits, CancellationToken cancel)
+    static Fault? Decompressed(string program, string[] arguments, Func<Stream, Fault?> read, CancellationToken cancel)
     {
         var start = new ProcessStartInfo("/usr/bin/" + program) { RedirectStandardOutput = true, RedirectStandardError = true };
         if (!File.Exists(start.FileName))
@@ -80,7 +87,7 @@ public static class Registration
         var errors = process.StandardError.ReadToEndAsync(cancel);
         try
         {
-            var fault = TarWalk.Walk(new BufferedStream(process.StandardOutput.BaseStream, 256 * 1024), packedBytes, limits, tree.Add, cancel);
+            var fault = read(new BufferedStream(process.StandardOutput.BaseStream, 256 * 1024));
             // A walk that ended with the stream leaves the program to end by itself and to say why.
             if (fault is not null && fault.Code != FaultCodes.ArchiveTruncated && !process.HasExited)
                 process.Kill();

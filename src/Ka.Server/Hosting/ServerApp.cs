@@ -52,7 +52,9 @@ public static class ServerApp
         Deployments.Map(app);
         Operations.Map(app);
         Api.Environments.Map(app);
+        Imports.Map(app);
         Nodes.Map(app);
+        NodeChecks.Map(app);
         Meta.Map(app);
         app.MapOpenApi("/openapi/{documentName}.json").Needs(Audience.Users, "none");
     }

@@ -12,8 +12,8 @@ using Ka.Engine.Ports;
 using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Server.Agents;
-using Ka.Server.Hosting;
 using Ka.Server.Environments;
+using Ka.Server.Hosting;
 using Ka.Store;
 
 namespace Ka.Server.Workflows;
@@ -104,7 +104,9 @@ sealed class AgentPort(
     /// <param name="luck">Names the attempt and the node: other files are read on each node and at each try.</param>
     IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task, string luck)
     {
-        var filesystem = workflow.Environment.FileSystem;
+        var environment = workflow.Environment;
+        var filesystem = environment.FileSystem;
+        var written = ImageLayouts.Written(environment, node.Layout);
         switch (task)
         {
             case AgentTask.SitePreInstall:
@@ -114,27 +116,11 @@ sealed class AgentPort(
             case AgentTask.PreInstall:
                 yield return Install(workflow.Environment.PreInstall!, node);
                 break;
-            case AgentTask.Partition:
-                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes, Key(node));
-                break;
-            case AgentTask.Format:
-                yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: false);
-                break;
-            case AgentTask.FormatDeploy:
-                yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: true);
-                break;
-            case AgentTask.Mount:
-                yield return new MountTarget(node.Disk, node.Layout, filesystem);
-                break;
-            case AgentTask.Reformat:
-                yield return new FormatPartitions(node.Disk, node.Layout, filesystem, OnlyDeploy: true);
-                yield return new MountTarget(node.Disk, node.Layout, filesystem);
-                break;
             case AgentTask.Verify:
                 yield return Verify(luck);
                 break;
             case AgentTask.Identity:
-                yield return new SetIdentity(node.Name, node.Disk, node.Layout, filesystem);
+                yield return new SetIdentity(node.Name, node.Disk, written, filesystem, KeepFstab: environment.Image.Raw is { Target: RawTarget.Disk });
                 break;
             case AgentTask.PostInstall:
                 foreach (var script in workflow.Environment.PostInstalls.Concat(workflow.Cluster.PostInstalls))
@@ -149,16 +135,59 @@ sealed class AgentPort(
                 yield return new InstallKeys(workflow.AuthorizedKeys);
                 break;
             case AgentTask.Bootloader:
-                yield return new InstallBootloader(Boot(node), node.Disk, node.Layout);
+                yield return new InstallBootloader(Boot(node), node.Disk, written);
                 break;
             case AgentTask.Sync:
                 yield return new SyncTarget(Unmount: false);
                 break;
             case AgentTask.Kexec:
-                yield return new KexecTarget(Boot(node), node.Disk, node.Layout, filesystem, Key(node));
+                yield return new KexecTarget(Boot(node), node.Disk, written, filesystem, Key(node));
                 break;
             case AgentTask.Reboot:
                 yield return new RebootNode();
+                break;
+            default:
+                foreach (var order in DiskOrders(node, task))
+                    yield return order;
+                break;
+        }
+    }
+
+    /// <summary>What makes a disk ready for the images, and what is done with images that were written.</summary>
+    IEnumerable<AgentOrder> DiskOrders(ClusterNode node, AgentTask task)
+    {
+        var environment = workflow.Environment;
+        var toFormat = ImageLayouts.ToFormat(environment, node.Layout);
+        var mount = new MountTarget(node.Disk, ImageLayouts.Written(environment, node.Layout), environment.FileSystem);
+        var places = new ImagePlaces(workflow, node);
+        switch (task)
+        {
+            case AgentTask.Partition:
+                yield return new PartitionDisk(node.Disk, node.Layout, node.PartitionScript is { } sha ? Script("partitioning", null, sha, [], node, TimeSpan.FromMinutes(2)) : null, workflow.Environment.Image.UnpackedBytes, Key(node));
+                break;
+            case AgentTask.Format:
+                yield return new FormatPartitions(node.Disk, toFormat, ImageLayouts.DeployFileSystem(environment), OnlyDeploy: false);
+                break;
+            case AgentTask.FormatDeploy:
+                yield return new FormatPartitions(node.Disk, toFormat, ImageLayouts.DeployFileSystem(environment), OnlyDeploy: true);
+                break;
+            case AgentTask.Mount:
+                yield return mount;
+                break;
+            case AgentTask.Reformat:
+                yield return new FormatPartitions(node.Disk, toFormat, ImageLayouts.DeployFileSystem(environment), OnlyDeploy: true);
+                if (places.NothingIsWritten)
+                    yield return mount;
+                break;
+            case AgentTask.VerifyBlocks:
+                foreach (var order in places.Proofs(files))
+                    yield return order;
+                break;
+            case AgentTask.Grow:
+                yield return new GrowImage(places.Of(0)!);
+                break;
+            case AgentTask.Seed:
+                yield return places.Seed();
                 break;
         }
     }
@@ -218,6 +247,9 @@ sealed class AgentPort(
         AgentTask.Sync => "sync",
         AgentTask.Kexec => "kexec",
         AgentTask.Reboot => "reboot",
+        AgentTask.VerifyBlocks => "verify_blocks",
+        AgentTask.Grow => "grow",
+        AgentTask.Seed => "seed",
     };
 }
 

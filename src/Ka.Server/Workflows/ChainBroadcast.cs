@@ -23,10 +23,11 @@ sealed class ChainBroadcast(
 {
     readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;
 
-    public IAsyncEnumerable<NodeResult> SendAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel)
+    public IAsyncEnumerable<NodeResult> SendAsync(NodeBits nodes, int part, AttemptId attempt, Pace pace, CancellationToken cancel)
     {
-        var image = workflow.Environment.Image;
-        var key = secrets.Derive("broadcast", workflow.Id, attempt.Run.ToString());
+        var image = workflow.Environment.Images()[part].Image;
+        var word = part == 0 ? "send_image" : $"send_image_{part}";
+        var key = part == 0 ? secrets.Derive("broadcast", workflow.Id, attempt.Run.ToString()) : secrets.Derive("broadcast", workflow.Id, attempt.Run.ToString(), part.ToString());
         var order = nodes.ToArray();
         var peers = order.Select(i => new ChainPeer(_roster[i].Address, hub.ChainPortOf(workflow.Id, _roster[i].Name) ?? 1)).ToImmutableArray();
         var links = ChainPlan.Of(peers, new ChainPeer(serverAddress.ToString(), source.Port));
@@ -64,8 +65,9 @@ sealed class ChainBroadcast(
             var link = linkOf[index];
             var receive = new ReceiveImage(
                 key, image.Sha256, image.Bytes, manifest.ChunkBytes, manifest.ChunkHashes, image.Kind, image.Compression,
-                [.. link.Upstreams.Select(p => new PeerAddress(p.Host, p.Port))], link.Successors);
-            return await agents.GiveAsync(_roster[index], "send_image", new OrderGiven(attempt.Order("send_image", index), (int)pace.Deadline.TotalSeconds, receive), token);
+                [.. link.Upstreams.Select(p => new PeerAddress(p.Host, p.Port))], link.Successors,
+                new ImagePlaces(workflow, _roster[index]).Of(part));
+            return await agents.GiveAsync(_roster[index], word, new OrderGiven(attempt.Order(word, index), (int)pace.Deadline.TotalSeconds, receive), token);
         }
 
         Fault Late(int index) => Fault.Of(FaultCodes.BroadcastStalled, $"the image was not received and unpacked within {pace.Deadline.TotalSeconds:0} s");

@@ -23,7 +23,6 @@ sealed class SystemsPort(Workflow workflow, Site site, SiteKeys keys, BootDirect
     /// <summary>The minimal environment's own kexec does it, so that the running system needs none; then nothing is left that could answer.</summary>
     const string KexecScript = """
         set -eu
-        cd /run/ka-go
         tar -x -f kexec.tar
         kexec() { ./kexec/ld.so --library-path ./kexec ./kexec/kexec "$@"; }
         line=$(cat cmdline)
@@ -35,13 +34,10 @@ sealed class SystemsPort(Workflow workflow, Site site, SiteKeys keys, BootDirect
     /// <summary>An agent of an earlier try ends first; the new one outlives this session.</summary>
     const string AgentScript = """
         set -eu
-        cd /run/ka-go
-        mkdir -p /run/ka-agent-home /mnt/dest
-        if [ -f /run/ka-agent-home/pid ]; then kill "$(cat /run/ka-agent-home/pid)" 2>/dev/null || true; fi
-        mv -f ka-agent cmdline /run/ka-agent-home/
-        cd /run/ka-agent-home
+        mkdir -p /run /mnt/dest
+        if [ -f /run/ka-agent.pid ]; then kill "$(cat /run/ka-agent.pid)" 2>/dev/null || true; fi
         setsid ./ka-agent --cmdline ./cmdline </dev/null >log 2>&1 &
-        echo $! >pid
+        echo $! >/run/ka-agent.pid
         """;
 
     readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;

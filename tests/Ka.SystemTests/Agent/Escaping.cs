@@ -28,7 +28,7 @@ public sealed class Escaping : IDisposable
 
     /// <summary>Everything in the test's directory but what lies in the target: names, kinds, modes, owners, and what the file holds.</summary>
     string Picture() =>
-        Program.Run("find", _root, "-path", _paths.Target, "-prune", "-o", "-path", _paths.Run, "-prune", "-o", "-path", _root + "/archive", "-prune", "-o", "-path", _root, "-prune", "-o",
+        Program.Run("find", _root, "-mindepth", "1", "-path", _paths.Target, "-prune", "-o", "-path", _paths.Run, "-prune", "-o", "-path", _root + "/archive", "-prune", "-o",
             "-printf", "%p %y %m %U:%G %n %s\n") + File.ReadAllText(Outside + "/kept");
 
     void Fresh()

@@ -47,7 +47,8 @@ public sealed class RealRoots : IDisposable
         var manifest = reading.Tree.ToManifest(new string('0', 64));
 
         var byTar = Directory.CreateDirectory(Path.Combine(_root, "tar")).FullName;
-        Program.Run("tar", "-x", "-p", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", "-C", byTar, "-f", image);
+        string[] unpack = compression == ImageCompression.None ? [] : ["-I", compression.ToString().ToLowerInvariant()];
+        Program.Run("tar", ["-x", "-p", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls", .. unpack, "-C", byTar, "-f", image]);
         Same(byTar);
 
         var paths = new AgentPaths(Run: _root + "/run", Target: _root + "/node");
@@ -102,7 +103,7 @@ public sealed class RealRoots : IDisposable
             return tar;
         var program = compression.ToString().ToLowerInvariant();
         Program.Run(program, compression == ImageCompression.Lz4 ? ["-q", "-1", tar, tar + ".lz4"] : ["-q", "-1", "-k", tar]);
-        return Directory.EnumerateFiles(_root, "image.tar.*").Single();
+        return Directory.EnumerateFiles(_root).Single(f => f.StartsWith(tar + ".", StringComparison.Ordinal));
     }
 
     /// <summary>The packages' files; what is kept already is not fetched again.</summary>

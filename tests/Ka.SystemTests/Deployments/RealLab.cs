@@ -13,7 +13,9 @@ public sealed record Ended(int Status, string Output, string Talk)
 /// <summary>Four QEMU machines (two BIOS, two UEFI) with BMCs, and a server that a test may kill. Shared by all tests that deploy.</summary>
 public sealed class RealLab : IAsyncLifetime
 {
-    public const string Name = "systest";
+    /// <summary>Another name lets two runs live side by side.</summary>
+    public static string Name { get; } = Environment.GetEnvironmentVariable("KA_TEST_LAB") ?? "systest";
+
     static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(250);
     Process? _server;
     string _clusterFile = "";
@@ -46,10 +48,12 @@ public sealed class RealLab : IAsyncLifetime
     }
 
     /// <summary>Starts the server, or starts it anew with other timeouts; every node is mended and off.</summary>
-    public async Task ServeAsync(string steps, string deploySize = "rest")
+    /// <param name="layout">Changes the text of the cluster file.</param>
+    public async Task ServeAsync(string steps, string deploySize = "rest", Func<string, string>? layout = null)
     {
         Kill();
         var cluster = _originalCluster.Replace("size: rest", "size: " + deploySize, StringComparison.Ordinal);
+        cluster = layout?.Invoke(cluster) ?? cluster;
         await File.WriteAllTextAsync(_clusterFile, cluster + "\n" + steps + "\n");
         foreach (var node in (string[])["node1", "node2", "node3", "node4"])
         {

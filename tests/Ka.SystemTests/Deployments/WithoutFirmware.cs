@@ -3,7 +3,7 @@ using Ka.Protocol.Rest;
 namespace Ka.SystemTests.Deployments;
 
 /// <summary>Machines taken over without their firmware: by kexec out of the running system, and by the agent that still rests on them.</summary>
-[Collection("real machines")]
+[Collection("real machines"), Trait("scope", "wide")]
 public sealed class WithoutFirmware(RealLab lab)
 {
     const string Site = """
@@ -49,6 +49,29 @@ public sealed class WithoutFirmware(RealLab lab)
         Assert.NotEqual("sent", await lab.SshAsync("node1", "cat /etc/motd 2>/dev/null || true"));
         Assert.Equal(boots, await BootsAsync());
         await TimesAsync();
+    }
+
+    [Fact]
+    public async Task A_running_debian_is_compared_with_its_image_and_left_by_kexec()
+    {
+        await lab.ServeAsync(Site);
+        await lab.MustKaAsync("env", "apply", "-f", Path.Combine(RealLab.Work, "debian12", "debian12.yaml"));
+        var deployed = await lab.KaAsync("deploy", "debian12", "-w", "node3", "-k", lab.Key + ".pub", "--yes");
+        Assert.True(deployed.Status == 0, deployed.ToString());
+        var same = await lab.KaAsync("nodes", "verify", "-w", "node3");
+        Assert.True(same.Status == 0, same.ToString());
+
+        await lab.SshAsync("node3", "chown 7:7 /usr/bin/env; rm /usr/share/doc/bash/copyright; echo x >>/etc/profile; sync");
+        var changed = await lab.KaAsync("nodes", "verify", "-w", "node3", "--mode", "full");
+        Assert.Equal(1, changed.Status);
+        foreach (var found in (string[])["changed /usr/bin/env: owner", "missing /usr/share/doc/bash/copyright", "changed /etc/profile"])
+            Assert.Contains(found, changed.Output, StringComparison.Ordinal);
+        Assert.Equal("unknown", System.Text.Json.JsonSerializer.Deserialize(
+            (await lab.KaAsync("nodes", "verify", "-w", "node4", "-o", "json")).Output, RestJson.Default.NodeVerifyReplyArray)![0].State);
+
+        var jumped = await lab.KaAsync("deploy", "tiny", "-w", "node3", "-k", lab.Key + ".pub", "--yes", "--strategy", "minimal-env=kexec", "-o", "json");
+        Assert.True(jumped.Status == 0, jumped.ToString());
+        Assert.Equal("node3", await lab.SshAsync("node3", "hostname"));
     }
 
     /// <summary>How often the machines went through their firmware: what it writes on the console.</summary>

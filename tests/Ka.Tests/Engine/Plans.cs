@@ -68,6 +68,25 @@ public class Plans
     public void An_operation_stands_where_it_was_put(OperationPlace place, string steps) =>
         Assert.Equal(steps.Split(' '), Steps(PlanOf(Cluster with { Operations = [Operation("partition", place)] }), 0).Skip(3).Take(4));
 
+    [Theory]
+    [InlineData(OperationPlace.Before, "custom.mine send_image verify identity")]
+    [InlineData(OperationPlace.After, "send_image verify custom.mine identity")]
+    [InlineData(OperationPlace.Instead, "custom.mine identity")]
+    public void Nothing_comes_between_the_image_and_its_check_and_without_the_image_there_is_none(OperationPlace place, string steps)
+    {
+        var has = Steps(PlanOf(Cluster with { Operations = [Operation("send_image", place, "BroadcastEnv")] }), 1).Skip(1);
+        Assert.Equal(steps.Split(' '), has.Take(steps.Split(' ').Length));
+        Assert.Equal(place != OperationPlace.Instead, has.Contains("verify"));
+    }
+
+    [Theory]
+    [InlineData(VerifyMode.None, "reformat send_image identity")]
+    [InlineData(VerifyMode.Full, "reformat send_image verify")]
+    public void The_disk_is_checked_before_anything_else_is_written(VerifyMode mode, string steps) =>
+        Assert.Equal(
+            steps.Split(' '),
+            Steps(Planner.Plan(new DeployRequest(SimulatedDeployment.SampleEnvironment, Cluster, Cluster.Nodes, WithKeys: true, DiskBytes: null, mode)).Plan!, 1).Take(3));
+
     [Fact]
     public void An_operation_of_one_strategy_is_in_no_other()
     {

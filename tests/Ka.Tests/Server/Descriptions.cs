@@ -86,7 +86,7 @@ public class Descriptions
     [InlineData("name: a\nimage: {file: a.tar, digest: abc}\n", "a.yaml:2:30", "sha256:")]
     [InlineData("name: a\nimage: {file: a.tar, compression: rar}\n", "a.yaml:2:35", "gzip")]
     [InlineData("name: a b\nimage: {file: a.tar}\n", "a.yaml:1:7", "letters")]
-    [InlineData("name: a\nimage: {file: a.tar, kind: dd}\n", "a.yaml:2:28", "tar")]
+    [InlineData("name: a\nimage: {file: a.tar, kind: dmg}\n", "a.yaml:2:28", "qcow2")]
     [InlineData("name: a\nimage: {file: a.tar}\nboot: {kernel: vmlinuz}\n", "a.yaml:3:16", "absolute path")]
     [InlineData("name: a\nimage: {file: a.tar}\nversion: one\n", "a.yaml:3:10", "")]
     [InlineData("name: a\nimage: {file: a.tar}\npostinstalls: [{timeout: 10s}]\n", "a.yaml:3:", "archive or a script")]

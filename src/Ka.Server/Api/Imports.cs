@@ -1,0 +1,42 @@
+using Ka.Core.Faults;
+using Ka.Protocol.Rest;
+using Ka.Server.Environments;
+using Ka.Server.Workflows;
+using Ka.Store;
+
+namespace Ka.Server.Api;
+
+/// <summary><c>POST /api/v1/environments/import</c>: an environment of a container image.</summary>
+public static class Imports
+{
+    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/environments/import", ImportAsync)
+        .Needs(Audience.Users, "environments").Accepts<ImportBody>("application/json").Produces<ApplyReply>();
+
+    static async Task<IResult> ImportAsync(HttpRequest request, EnvironmentCatalogue catalogue, FileStore files, TimeProvider clock, CancellationToken cancel)
+    {
+        var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.ImportBody, cancel);
+        if (body is null)
+            return refusal!;
+        var named = body.BootFrom.Split(':', 2);
+        if (catalogue.Find(named[0], named.Length == 2 && int.TryParse(named[1], out var version) ? version : null) is not { } boot)
+            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{body.BootFrom}' to take the kernel from"));
+        var (environment, fault) = await Task.Run(() => ContainerImport.Make(body, boot, files, clock.GetUtcNow(), cancel), cancel);
+        RemoveLayers(body, catalogue, files);
+        if (environment is null)
+            return Problems.Of(Problems.StatusOf(fault!.Code), fault);
+        if (catalogue.Find(environment.Name, environment.Version) is { } existing)
+            return Registrar.SameContent(existing, environment)
+                ? Results.Json(new ApplyReply("unchanged", Environments.Reply(existing)), RestJson.Default.ApplyReply)
+                : Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.EnvironmentExists, $"{environment.Name}:{environment.Version} exists with another content"));
+        catalogue.Add(environment);
+        return Results.Json(new ApplyReply("created", Environments.Reply(environment)), RestJson.Default.ApplyReply, statusCode: StatusCodes.Status201Created);
+    }
+
+    /// <summary>The layers have done their part; what an environment uses stays.</summary>
+    static void RemoveLayers(ImportBody body, EnvironmentCatalogue catalogue, FileStore files)
+    {
+        var used = catalogue.All().SelectMany(Registrar.FilesOf).ToHashSet(StringComparer.Ordinal);
+        foreach (var layer in body.Layers.Where(l => FileStore.IsDigest(l.Sha256) && !used.Contains(l.Sha256)))
+            files.Remove(layer.Sha256);
+    }
+}

@@ -1,0 +1,104 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using Ka.Core.Clusters;
+using Ka.Core.Environments;
+using Ka.Core.Faults;
+using Ka.Core.NodeSets;
+using Ka.Drivers.Systems;
+using Ka.Protocol.Manifests;
+using Ka.Protocol.Rest;
+using Ka.Server.Environments;
+using Ka.Server.Hosting;
+using Ka.Store;
+
+namespace Ka.Server.Api;
+
+/// <summary><c>POST /api/v1/nodes/verify</c>: whether running nodes are still what was deployed. Reads only; the agent comes and goes by ssh.</summary>
+public static class NodeChecks
+{
+    /// <summary>Nodes that are read at once: each is sent the agent and its manifest.</summary>
+    const int Window = 16;
+
+    /// <summary>For one node: a full check reads its whole root.</summary>
+    static readonly TimeSpan Patience = TimeSpan.FromMinutes(30);
+
+    const string Script = "trap 'rm -rf \"$PWD\"' EXIT\n./ka-agent verify --root / --manifest manifest --mode ";
+
+    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/nodes/verify", PostAsync)
+        .Needs(Audience.Users, "deploy")
+        .Accepts<VerifyBody>("application/json").Produces<ImmutableArray<NodeVerifyReply>>();
+
+    static async Task<IResult> PostAsync(
+        HttpRequest request, Site site, NodeTable table, EnvironmentCatalogue catalogue, FileStore files, SiteKeys keys, CancellationToken cancel)
+    {
+        var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.VerifyBody, cancel);
+        if (body is null)
+            return refusal!;
+        if (!NodeSet.TryParse(body.Nodes, site.NodeSets, out var set, out var error))
+            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesInvalid, $"node set: {error}"));
+        if (set.IsEmpty || !set.IsSubsetOf(site.AllNodes))
+            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(set.IsEmpty ? FaultCodes.NodesEmpty : FaultCodes.NodesUnknown, $"no cluster of this server has '{set - site.AllNodes}'"));
+        if (body.Mode is not ("sample" or "full"))
+            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.RequestInvalid, "mode is sample or full"));
+        var agent = Path.Combine(Path.GetDirectoryName(site.KernelPath)!, "ka-agent");
+        if (!File.Exists(agent))
+            return Problems.Of(StatusCodes.Status503ServiceUnavailable, Fault.Of(FaultCodes.MinimalMissing, $"{agent} does not exist: build the minimal environment anew"));
+        var states = table.States();
+        var ssh = new SshSystem(keys.ClientKeyFile, site.Configuration.StateDirectory);
+        using var window = new SemaphoreSlim(Window);
+        var replies = await Task.WhenAll(set.Select(async name =>
+        {
+            await window.WaitAsync(cancel);
+            try
+            {
+                return await CheckAsync(site.Find(name.Value)!.Value.Node, states.GetValueOrDefault(name.Value));
+            }
+            finally
+            {
+                window.Release();
+            }
+        }));
+        return Results.Json(replies.ToImmutableArray(), RestJson.Default.ImmutableArrayNodeVerifyReply);
+
+        async Task<NodeVerifyReply> CheckAsync(ClusterNode node, NodeState? state)
+        {
+            if (state is not { State: "deployed", Environment: { } deployed } || Registered(catalogue, deployed) is not { } environment)
+                return Unknown(node, state?.Environment, Fault.Of(FaultCodes.ManifestMissing, "the node is not known to run an environment of this catalogue"));
+            if (environment.Image.Kind != ImageKind.Tar)
+                return Unknown(node, deployed, Fault.Of(FaultCodes.ManifestMissing, "a disk image has no list of files to compare with"));
+            var (manifest, fault) = await Task.Run(() => FileManifests.FindOrMake(files, environment.Image, cancel), cancel);
+            if (manifest is null)
+                return Unknown(node, deployed, fault!);
+            ImmutableArray<SystemFile> sent = [new("ka-agent", agent, null), new("manifest", files.PathOf(manifest), null), new("go", null, Script + body.Mode + "\n")];
+            var system = new SystemAddress(node.Name, node.Address, table.RecentFacts(node.Name, "hostKey", ""), keys.AuthorityKey);
+            using var late = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+            late.CancelAfter(Patience);
+            var (ended, unreached) = await ssh.AskAsync(system, sent, late.Token);
+            return ended switch
+            {
+                null => Unknown(node, deployed, unreached!),
+                { ExitCode: 0 or 1 } when Report(ended.Output) is { } report => new NodeVerifyReply(
+                    node.Name, deployed, report.Same ? "same" : "changed", report.Compared, report.Read, report.Differing, [.. report.Differences.Select(d => d.ToString())], null, null),
+                _ => Unknown(node, deployed, Fault.Of(FaultCodes.SystemRefused, $"the check ended with status {ended.ExitCode}", ended.Evidence)),
+            };
+        }
+    }
+
+    static OsEnvironment? Registered(EnvironmentCatalogue catalogue, string deployed) =>
+        deployed.Split(':', 2) is [var name, var version] && int.TryParse(version, out var number) ? catalogue.Find(name, number) : null;
+
+    static VerifyReport? Report(string output)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(output, VerifyJson.Default.VerifyReport);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    static NodeVerifyReply Unknown(ClusterNode node, string? environment, Fault fault) =>
+        new(node.Name, environment, "unknown", 0, 0, 0, [], fault.Code.Text, fault.Evidence is { } evidence ? $"{fault.Message}: {evidence}" : fault.Message);
+}
