@@ -50,7 +50,7 @@ micro_initrd() {
     micro=$WORK/micro
     skeleton "$micro"
     busybox "$micro"
-    modules "$micro" virtio_pci virtio_blk virtio_scsi? sd_mod? ahci? nvme? ext4? xfs
+    modules "$micro" virtio_pci virtio_blk virtio_scsi? sd_mod? ahci? ata_piix? nvme? ext4? xfs
     install -m 755 "$here/tiny/initrd-init" "$micro/init"
     initramfs "$micro" "$1" "$level"
 }
@@ -108,7 +108,7 @@ chmod 1777 "$tree/var/tmp"
 program "$tree" sbin/sshd bin/ssh-keygen bin/getfattr
 grub "$tree"
 busybox "$tree"
-modules "$tree" virtio_pci virtio_net virtio_blk virtio_rng virtio_scsi? sd_mod? ahci? nvme? ext4? xfs vfat nls_cp437? \
+modules "$tree" virtio_pci virtio_net virtio_blk virtio_rng virtio_scsi? sd_mod? ahci? ata_piix? nvme? ext4? xfs vfat nls_cp437? \
     nls_iso8859-1? nls_ascii? nls_utf8? evdev? button? efivarfs?
 accounts "$tree"
 echo tiny >"$tree/etc/hostname"

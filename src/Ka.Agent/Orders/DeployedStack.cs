@@ -101,16 +101,20 @@ static class DeployedStack
         .Where(p => p.Spec.Encrypted)
         .Select(p => new CrypttabEntry(StackedPath.Opened(p.Spec.Name), SuperBlock.LuksUuid(p.RawDevice) ?? ""));
 
-    /// <summary>Lets the image make its initramfs anew where it must open more than a partition; nothing to do for plain layouts.</summary>
+    /// <summary>
+    /// Lets the image make its initramfs anew where that must know of files written just now: mdadm.conf, crypttab. Volume groups need
+    /// nothing of the kind: Debian's initramfs opens any as soon as lvm2 is installed; dracut's opens what it was made on.
+    /// </summary>
     public static async Task<Fault?> RenewInitramfs(
         DiskLayout layout, string target, Func<string, ImmutableArray<string>, CancellationToken, Task<ToolOutcome>> chroot, Report report, CancellationToken cancel)
     {
-        if (!Needs(layout).Any())
+        var debian = Bootloader.OfImage(target, "update-initramfs");
+        if (!Needs(layout).Any() || (debian is not null && layout.RaidArrays().IsEmpty && !layout.IsEncrypted()))
         {
             return null;
         }
         report("initramfs", 0);
-        ImmutableArray<string> command = Bootloader.OfImage(target, "update-initramfs") is { } debian
+        ImmutableArray<string> command = debian is not null
             ? [debian, "-u", "-k", "all"]
             : [Bootloader.OfImage(target, "dracut") ?? "dracut", "--force", "--regenerate-all"];
         var made = await chroot(target, command, cancel);

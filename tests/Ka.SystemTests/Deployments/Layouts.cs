@@ -82,6 +82,63 @@ public sealed class Layouts : IClassFixture<LayoutLab>
         await FromItsOwnDiskAsync(key);
     }
 
+    const string Layers = """
+        layout:
+          disks:
+            - select: { serial: node4 }
+              partitions:
+                - { name: bios, size: 1MiB, type: bios-boot }
+                - { name: boot, size: 256MiB, filesystem: ext4, mount: /boot }
+                - { name: r1, size: rest, type: raid }
+            - select: { serial: node4-2 }
+              partitions:
+                - { name: r2, size: rest, type: raid }
+          raid:
+            - { name: pv, level: 1, members: [r1, r2], encrypted: true }
+          volume-groups:
+            - name: vg0
+              members: [pv]
+              volumes:
+                - { name: swap, size: 64MiB, filesystem: swap }
+                - { name: root, size: rest, deploy: true }
+        """;
+
+    const string Plain = """
+        layout:
+          disks:
+            - select: { serial: node4 }
+              partitions:
+                - { name: esp, size: 64MiB, type: esp, filesystem: vfat }
+                - { name: root, size: rest, deploy: true }
+            - select: { serial: node4-2 }
+              partitions:
+                - { name: data, size: rest, filesystem: xfs, mount: /data }
+        """;
+
+    [Fact]
+    public async Task Layers_are_made_over_two_disks_refused_for_an_image_that_cannot_open_them_and_gone_with_the_next_layout()
+    {
+        await _lab.ServeAsync(new Dictionary<string, string> { ["node4"] = Layers });
+        await LayoutLab.MustKaAsync("env", "apply", "-f", Path.Combine(RealLab.Work, "tiny", "tiny.yaml"));
+        // The second time over what the first has left.
+        for (var time = 1; time <= 2; time++)
+        {
+            var refused = await LayoutLab.EndAsync(await LayoutLab.BeginAsync("tiny", "node4"), TimeSpan.FromMinutes(40));
+            Assert.Contains("image.lacks_package", refused, StringComparison.Ordinal);
+            Assert.Contains("'lvm2'", refused, StringComparison.Ordinal);
+            var seen = await LayoutLab.SshAsync("node4", "cat /proc/mdstat /proc/mounts; cryptsetup status pv_crypt; lvs --noheadings -o vg_name,lv_name");
+            foreach (var layer in (string[])["active raid1 sd", "/dev/mapper/vg0-root /mnt/dest ext4", "LUKS2", "vg0 root", "vg0 swap"])
+                Assert.Contains(layer, seen, StringComparison.Ordinal);
+        }
+
+        _lab.Stop();
+        await _lab.ServeAsync(new Dictionary<string, string> { ["node4"] = Plain });
+        await LayoutLab.DoneAsync(await LayoutLab.BeginAsync("tiny", "node4"), TimeSpan.FromMinutes(40));
+        var mounts = await LayoutLab.SshAsync("node4", "cat /proc/mounts");
+        Assert.Matches("/dev/sd[ab]2 / ext4", mounts);
+        Assert.Matches("/dev/sd[ab]1 /data xfs", mounts);
+    }
+
     async Task FromItsOwnDiskAsync(string key)
     {
         // DHCP, TFTP and HTTP are gone with the server; what boots now comes from the disk alone.
