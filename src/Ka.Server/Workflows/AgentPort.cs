@@ -14,7 +14,6 @@ using Ka.Protocol.Agents;
 using Ka.Server.Agents;
 using Ka.Server.Environments;
 using Ka.Server.Hosting;
-using Ka.Server.Environments;
 using Ka.Store;
 
 namespace Ka.Server.Workflows;
