@@ -160,7 +160,7 @@ public sealed class MergingLayers : IDisposable
         string Same(string text) => text;
         var diff = new string('d', 64);
         var config = Blob((configuration ?? Same)($$$"""{"os":"linux","architecture":"amd64","rootfs":{"diff_ids":["sha256:{{{diff}}}"]}}"""));
-        var made = Blob((manifest ?? Same)($$"""{"config":{"digest":"sha256:{{config}}"},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:{{new string('e', 64)}}"}]}"""));
+        var made = Blob((manifest ?? Same)($$$"""{"config":{"digest":"sha256:{{{config}}}"},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:{{{new string('e', 64)}}}"}]}"""));
         File.WriteAllText(Path.Combine(directory, "index.json"), (index ?? Same)($$$"""{"manifests":[{"digest":"sha256:{{{made}}}","annotations":{"org.opencontainers.image.ref.name":"v1"}}]}"""));
         File.WriteAllText(Path.Combine(directory, "oci-layout"), "{}");
         return directory;
