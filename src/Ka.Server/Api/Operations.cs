@@ -46,7 +46,8 @@ public static class Operations
     {
         if (workflows.Find(id) is not { } stored)
             return Unknown(id);
-        if (!host.Cancel(id, "root"))
+        // What is stored as ended may still be on its way out of the host.
+        if (stored.State != WorkflowState.Running || !host.Cancel(id, "root"))
             return Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.OperationEnded, $"{id} is {stored.State.ToString().ToLowerInvariant()} already"));
         return Results.Json(
             Reply(stored, Folded(stored.Workflow, journal), _ => null, detailed: false), RestJson.Default.OperationReply, statusCode: StatusCodes.Status202Accepted);

@@ -51,7 +51,16 @@ public sealed class Refusing(RealLab lab) : IDisposable
         Directory.CreateDirectory(Path.Combine(_files, "root", "boot"));
         await File.WriteAllTextAsync(Path.Combine(_files, "root", "boot", "vmlinuz"), "no kernel, but one of its name");
         await using (var big = File.Create(Path.Combine(_files, "root", "big")))
+        {
+            // Not all zeros: what packs much better than any system is refused as a bomb before.
+            var noise = System.Security.Cryptography.RandomNumberGenerator.GetBytes(16 << 10);
+            for (var mebibyte = 0; mebibyte < 1100; mebibyte++)
+            {
+                big.Position = (long)mebibyte << 20;
+                await big.WriteAsync(noise.AsMemory(0, noise.Length - mebibyte));
+            }
             big.SetLength(1100L << 20);
+        }
         await RealLab.MustAsync("tar", ["--zstd", "-C", Path.Combine(_files, "root"), "-c", "-f", Path.Combine(_files, "big.tar.zst"), "."]);
         await lab.MustKaAsync("env", "apply", "-f", Describe("big.yaml", "name: big\nos: linux\nimage: { file: big.tar.zst, kind: tar }\nboot: { kernel: /boot/vmlinuz }\n"));
         var before = await WorldAsync();
