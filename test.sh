@@ -4,7 +4,8 @@
 #   fast        without root, machines or network
 #   system      real disks and machines, the main path
 #   wide        real machines, every kind of image, layout and way to boot: about as long again
-#   everything  all of them; nothing: fast and system
+#   everything  all of them
+# Without a word: fast and system.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here" || exit 1
