@@ -17,6 +17,9 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
     /// <summary>An agent of which nothing was heard for this long is lost. It sends a pulse every two seconds.</summary>
     public static readonly TimeSpan Silence = TimeSpan.FromSeconds(20);
 
+    /// <summary>Three pulses: whoever sent none for so long has left, though its connection may not have been missed yet.</summary>
+    static readonly TimeSpan Fresh = TimeSpan.FromSeconds(6);
+
     /// <summary>How often an agent that nobody needs any more asks again; a later workflow may take it over without a reboot.</summary>
     public static readonly TimeSpan RestingPeriod = TimeSpan.FromSeconds(30);
 
@@ -57,7 +60,7 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
                 _byNonce.Remove(session.Nonce);
                 _byNode.Remove((session.Workflow, session.Node));
                 _resting.Remove(session.Node);
-                if (session is { SecretHash: { } hash, Link: not null })
+                if (session is { SecretHash: { } hash, Link: not null } && clock.GetUtcNow() - session.LastSeen < Fresh)
                     _resting[session.Node] = new RestingAgent(session.Nonce, hash, clock.GetUtcNow());
             }
         }

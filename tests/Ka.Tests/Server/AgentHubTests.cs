@@ -72,6 +72,17 @@ public sealed class AgentHubTests : IDisposable
     }
 
     [Fact]
+    public async Task A_machine_that_jumped_into_its_new_system_does_not_rest()
+    {
+        _hub.Expect("D-A", "gris-1", "nonce", null);
+        await using var agent = await ConnectAsync(Hello("nonce"));
+        await using (_clock.CreateTimer(_ => { }, null, TimeSpan.FromSeconds(15), Timeout.InfiniteTimeSpan))
+            Assert.True(_clock.FireNext());
+        _hub.Forget("D-A");
+        Assert.Null(_hub.RestingOn("gris-1"));
+    }
+
+    [Fact]
     public async Task Nobody_is_taken_over_who_has_not_asked_for_long()
     {
         _hub.Expect("D-A", "gris-1", "nonce", null);
