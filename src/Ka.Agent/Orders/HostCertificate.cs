@@ -22,23 +22,15 @@ static class HostCertificate
         }
         try
         {
-            // Another ssh server (dropbear) knows no certificates; its plain host key is known to Ka all the same.
-            if (TargetPath.Read(target, Configuration) is not { } configuration)
+            // Another ssh server knows no certificates, and a configuration that takes nothing in is not Ka's to write: the plain host key
+            // is known all the same.
+            if (TargetPath.Read(target, Configuration) is not { } configuration || !Includes(configuration))
             {
                 return OrderOutcome.Found(("hostCertificate", "no"));
             }
             TargetPath.Write(target, Certificate, order.Certificate + "\n", Public, force: true);
-            if (Includes(configuration))
-            {
-                TargetPath.Write(target, DropIn, Line + "\n", Public, force: true);
-                return OrderOutcome.Found(("hostCertificate", "yes"), ("files", $"{Certificate}\n{DropIn}"));
-            }
-            // Before everything else: what follows a Match block would belong to it (sshd_config(5)).
-            if (!configuration.Split('\n').Contains(Line))
-            {
-                TargetPath.Write(target, Configuration, $"{Line}\n{configuration}", Public, force: true);
-            }
-            return OrderOutcome.Found(("hostCertificate", "yes"), ("files", $"{Certificate}\n{Configuration}"));
+            TargetPath.Write(target, DropIn, Line + "\n", Public, force: true);
+            return OrderOutcome.Found(("hostCertificate", "yes"), ("files", $"{Certificate}\n{DropIn}"));
         }
         catch (IOException e)
         {

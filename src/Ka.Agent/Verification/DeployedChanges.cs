@@ -9,7 +9,7 @@ static class DeployedChanges
     static readonly HashSet<string> Files = new(StringComparer.Ordinal)
     {
         "/etc/hostname", "/etc/hosts", "/etc/fstab", "/etc/machine-id", "/var/lib/dbus/machine-id",
-        "/root/.ssh", "/root/.ssh/authorized_keys",
+        "/root/.ssh", "/root/.ssh/authorized_keys", "/etc/ssh/sshd_config.d/ka.conf",
         "/etc/default/grub.d", "/etc/default/grub.d/ka.cfg",
     };
 

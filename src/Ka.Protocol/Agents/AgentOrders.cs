@@ -111,7 +111,7 @@ public sealed record InstallKeys(ImmutableArray<string> AuthorizedKeys) : AgentO
 
 /// <summary>Puts the certificate of the host key into the target and names it in its sshd configuration (OpenSSH PROTOCOL.certkeys).</summary>
 /// <param name="Certificate">The one line of <c>ssh_host_ed25519_key-cert.pub</c>.</param>
-/// <remarks>Result value: <c>hostCertificate</c>, <c>yes</c>, or <c>no</c> where the target has no OpenSSH server.</remarks>
+/// <remarks>Result value: <c>hostCertificate</c>, <c>yes</c>, or <c>no</c> where the target has no OpenSSH server or its configuration takes in no directory.</remarks>
 public sealed record InstallHostCertificate(string Certificate) : AgentOrder;
 
 /// <summary>Fetches a file and puts it into a directory, which is made when it is missing.</summary>

@@ -166,12 +166,12 @@ public sealed class LinkTests : IDisposable
     }
 
     [Fact]
-    public async Task A_host_certificate_stands_before_any_match_block_once()
+    public async Task A_configuration_that_takes_nothing_in_is_left_as_it_is()
     {
         await PutAsync("/target/etc/ssh/sshd_config", "Port 22\nMatch User x\n");
-        await CarryAsync(new InstallHostCertificate(Certificate));
-        await CarryAsync(new InstallHostCertificate(Certificate));
-        Assert.Equal("HostCertificate /etc/ssh/ssh_host_ed25519_key-cert.pub\nPort 22\nMatch User x\n", await File.ReadAllTextAsync(_root + "/target/etc/ssh/sshd_config"));
+        Assert.Equal("no", (await CarryAsync(new InstallHostCertificate(Certificate))).Values!["hostCertificate"]);
+        Assert.Equal("Port 22\nMatch User x\n", await File.ReadAllTextAsync(_root + "/target/etc/ssh/sshd_config"));
+        Assert.False(File.Exists(_root + "/target/etc/ssh/ssh_host_ed25519_key-cert.pub"));
     }
 
     [Fact]
