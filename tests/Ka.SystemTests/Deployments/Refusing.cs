@@ -53,11 +53,10 @@ public sealed class Refusing(RealLab lab) : IDisposable
         await using (var big = File.Create(Path.Combine(_files, "root", "big")))
         {
             // Not all zeros: what packs much better than any system is refused as a bomb before.
-            var noise = System.Security.Cryptography.RandomNumberGenerator.GetBytes(16 << 10);
             for (var mebibyte = 0; mebibyte < 1100; mebibyte++)
             {
                 big.Position = (long)mebibyte << 20;
-                await big.WriteAsync(noise.AsMemory(0, noise.Length - mebibyte));
+                await big.WriteAsync(System.Security.Cryptography.RandomNumberGenerator.GetBytes(16 << 10));
             }
             big.SetLength(1100L << 20);
         }
