@@ -90,4 +90,16 @@ public sealed record Cluster(
 
     /// <summary>Whether the server's own ssh key is put into deployed systems, so that it can kexec out of them and look into them later.</summary>
     public bool ServerKey { get; init; }
+
+    /// <summary>Without any kexec, the first one too; where nothing is left the usual way is taken.</summary>
+    public Cluster WithoutKexec()
+    {
+        var first = MinimalEnv.RemoveAll(s => s.Do == "kexec");
+        var last = Boot.RemoveAll(s => s.Do == "kexec");
+        return this with
+        {
+            MinimalEnv = first.IsEmpty ? DefaultMinimalEnv : first,
+            Boot = last.IsEmpty ? DefaultBoot.RemoveAll(s => s.Do == "kexec") : last,
+        };
+    }
 }

@@ -25,7 +25,10 @@ public sealed record TemplateFile(string Path, string Text, TemplateTarget Targe
 
 /// <summary>What is wrong in a template.</summary>
 /// <param name="Line">1, 2, 3 … within the template.</param>
-public sealed record TemplateError(int Line, int Column, string Message);
+public sealed record TemplateError(int Line, int Column, string Message)
+{
+    public override string ToString() => $"line {Line}, column {Column}: {Message}";
+}
 
 /// <summary>What a template may name.</summary>
 public sealed record TemplateValues(ImmutableSortedDictionary<string, string> Known)

@@ -29,6 +29,7 @@ public static class Planner
     /// <summary>Windows that have no setting of their own: bounded so that 10,000 nodes do not open 10,000 sockets at once.</summary>
     public const int AgentWindow = 2000, WaitingWindow = 100_000, SystemWindow = 100;
 
+    /// <summary>Checks a request and plans it.</summary>
     public static PlanOutcome Plan(DeployRequest request)
     {
         var faults = ImmutableArray.CreateBuilder<Fault>();
@@ -38,13 +39,21 @@ public static class Planner
             faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{request.Environment.Name}: os '{request.Environment.Os}' cannot be deployed from a tar image"));
         ImageRoom.CheckParts(request, faults);
         ImageRoom.CheckStrategies(request, faults);
-        if (faults.Count > 0)
-            return new PlanOutcome(null, faults.ToImmutable());
+        return faults.Count > 0 ? new PlanOutcome(null, faults.ToImmutable()) : Accepted(request);
+    }
+
+    /// <summary>
+    /// The plan of a request whose sizes, files and strategies have been checked before: an operation is read from its journal at every
+    /// look at it, and its files would be rendered for all of its nodes each time.
+    /// </summary>
+    public static PlanOutcome Accepted(DeployRequest request)
+    {
+        var faults = ImmutableArray.CreateBuilder<Fault>();
         ImmutableArray<MacroStep> macros =
         [
             new("SetDeploymentEnv", [.. request.Cluster.MinimalEnv.Select(s => Strategies.MinimalEnv(s, request))]),
             new("BroadcastEnv", [.. request.Cluster.Install.Select(s => Strategies.Chain(s, request))]),
-            new("BootNewEnv", [.. Adapted(request).Select(s => Strategies.Boot(s, request.Cluster.StepTimeout))]),
+            new("BootNewEnv", [.. (request.Needs.Kexec ? request.Cluster : request.Cluster.WithoutKexec()).Boot.Select(s => Strategies.Boot(s, request.Cluster.StepTimeout))]),
         ];
         macros = OperationPlacement.Insert(macros, request.Cluster.Operations, faults);
         macros = BreakpointPlacement.CutOff(macros, request.Options.Breakpoint, faults);
@@ -53,23 +62,19 @@ public static class Planner
             : new PlanOutcome(new Plan(macros, request.Cluster.Gather, request.Options.Breakpoint), []);
     }
 
-    /// <summary>The ways to boot that this system allows: only Linux whose kernel can be read is started by kexec.</summary>
-    static ImmutableArray<StrategySettings> Adapted(DeployRequest request)
-    {
-        var ways = request.Needs.Kexec ? request.Cluster.Boot : request.Cluster.Boot.RemoveAll(s => s.Do == "kexec");
-        return ways.IsEmpty ? Cluster.DefaultBoot.RemoveAll(s => s.Do == "kexec") : ways;
-    }
-
     /// <summary>Every file of every node must come out; what is wrong with many nodes alike is said once.</summary>
     static void CheckTemplates(DeployRequest request, ImmutableArray<Fault>.Builder faults)
     {
         var wrong = new HashSet<string>(StringComparer.Ordinal);
+        if (request.Environment.Files.IsEmpty)
+            return;
+        var values = request.Nodes.Select(n => (Node: n, Values: TemplateValues.Of(n, request.Cluster, request.Environment))).ToArray();
         foreach (var file in request.Environment.Files)
-            foreach (var node in request.Nodes)
-                if (!NodeTemplate.TryRender(file, TemplateValues.Of(node, request.Cluster, request.Environment), out _, out var errors))
+            foreach (var (node, known) in values)
+                if (!NodeTemplate.TryRender(file, known, out _, out var errors))
                     foreach (var error in errors)
                         if (wrong.Add($"{file.Path}:{error}"))
-                            faults.Add(Fault.Of(FaultCodes.TemplateInvalid, $"{file.Path}, line {error.Line}, column {error.Column}: {error.Message}", $"on {node.Name}"));
+                            faults.Add(Fault.Of(FaultCodes.TemplateInvalid, $"{file.Path}, {error}", $"on {node.Name}"));
     }
 
     static void CheckSizes(DeployRequest request, ImmutableArray<Fault>.Builder faults)

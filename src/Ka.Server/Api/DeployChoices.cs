@@ -24,22 +24,10 @@ static class DeployChoices
     {
         cluster = StrategyWords.Over(cluster, body.Strategies.IsDefault ? [] : body.Strategies, faults);
         if (body.NoKexec)
-            cluster = WithoutKexec(cluster);
+            cluster = cluster.WithoutKexec();
         if (body.ReformatTmp is { } fileSystem)
             cluster = WithTmp(cluster, fileSystem, faults);
         return body.CustomSteps is { } steps ? WithOperations(cluster, steps, files, faults) : cluster;
-    }
-
-    /// <summary>Every kexec goes, the first one too; where nothing is left the usual way is taken.</summary>
-    static Cluster WithoutKexec(Cluster cluster)
-    {
-        var first = cluster.MinimalEnv.RemoveAll(s => s.Do == "kexec");
-        var last = cluster.Boot.RemoveAll(s => s.Do == "kexec");
-        return cluster with
-        {
-            MinimalEnv = first.IsEmpty ? Cluster.DefaultMinimalEnv : first,
-            Boot = last.IsEmpty ? Cluster.DefaultBoot.RemoveAll(s => s.Do == "kexec") : last,
-        };
     }
 
     static Cluster WithTmp(Cluster cluster, string fileSystem, ICollection<Fault> faults)

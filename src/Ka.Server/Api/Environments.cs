@@ -48,7 +48,7 @@ public static class Environments
         foreach (var file in chosen)
         {
             if (!NodeTemplate.TryRender(file, values, out var text, out var errors))
-                return Problems.Of(StatusCodes.Status422UnprocessableEntity, errors.Select(e => Fault.Of(FaultCodes.TemplateInvalid, $"{file.Path}, line {e.Line}, column {e.Column}: {e.Message}")).ToArray());
+                return Problems.Of(StatusCodes.Status422UnprocessableEntity, errors.Select(e => Fault.Of(FaultCodes.TemplateInvalid, $"{file.Path}, {e}")).ToArray());
             rendered.Add(new RenderedReply(file.Path, Convert.ToString(file.Mode, 8).PadLeft(4, '0'), text));
         }
         return Results.Json(new RenderReply($"{environment.Name}:{environment.Version}", node, [.. rendered]), RestJson.Default.RenderReply);

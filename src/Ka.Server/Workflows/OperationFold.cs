@@ -45,7 +45,7 @@ public sealed class OperationFold
     /// <summary>The plan is a pure function of what was accepted, so it is never stored.</summary>
     public static Plan PlanOf(Workflow workflow)
     {
-        var outcome = Planner.Plan(new DeployRequest(workflow.Environment, workflow.Cluster, workflow.Cluster.Nodes, workflow.AuthorizedKeys.Length > 0, null, workflow.Verify)
+        var outcome = Planner.Accepted(new DeployRequest(workflow.Environment, workflow.Cluster, workflow.Cluster.Nodes, workflow.AuthorizedKeys.Length > 0, null, workflow.Verify)
         {
             Options = workflow.Options,
         });
