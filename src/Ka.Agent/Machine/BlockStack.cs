@@ -63,29 +63,10 @@ static class BlockStack
     }
 
     /// <summary>Unmounts and switches off whatever lies on a disk or over it.</summary>
-    public static async Task<Fault?> Unmount(AgentPaths paths, string disk, CancellationToken cancel)
+    public static Task<Fault?> Unmount(AgentPaths paths, string disk, CancellationToken cancel)
     {
         var stack = Over(paths, disk);
-        foreach (var mount in Mounts.Read(paths).Where(m => stack.Any(s => s.Is(m.Source))).Select(m => m.Directory).Distinct())
-        {
-            if (await Mounts.Unmount(Mounts.Below(Mounts.Read(paths), mount), cancel) is { } busy)
-            {
-                return busy;
-            }
-        }
-        return SwapOff(paths, stack) ?? await Mounts.Release(paths, "/dev/" + disk, cancel);
-    }
-
-    static Fault? SwapOff(AgentPaths paths, ImmutableArray<StackedDevice> stack)
-    {
-        foreach (var swap in File.ReadAllLines(Path.Combine(paths.Proc, "swaps")).Skip(1).Select(l => l.Split(' ')[0]).Where(s => stack.Any(d => d.Is(s))))
-        {
-            if (Native.SwapOff(swap) is not 0 and var error)
-            {
-                return Fault.Of(FaultCodes.DiskMountFailed, "Swap could not be switched off.", $"{swap}: {Native.Message(error)}");
-            }
-        }
-        return null;
+        return Mounts.Release(paths, s => Mounts.IsPartOf(s, "/dev/" + disk) || stack.Any(d => d.Is(s)), cancel);
     }
 
     /// <summary>Something that looks at a device just unmounted holds it for a moment: it is tried again.</summary>

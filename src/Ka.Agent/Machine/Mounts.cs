@@ -34,10 +34,6 @@ static class Mounts
     public static ImmutableArray<MountEntry> Below(ImmutableArray<MountEntry> mounts, string directory) =>
         [.. mounts.Where(m => m.Directory == directory || m.Directory.StartsWith(directory + "/", StringComparison.Ordinal)).Reverse()];
 
-    /// <summary>Mounts of a disk and its partitions, the last made first.</summary>
-    public static ImmutableArray<MountEntry> OfDisk(ImmutableArray<MountEntry> mounts, string device) =>
-        [.. mounts.Where(m => IsPartOf(m.Source, device)).Reverse()];
-
     /// <summary>Whether a device is this disk or one of its partitions.</summary>
     public static bool IsPartOf(string source, string disk)
     {
@@ -73,11 +69,27 @@ static class Mounts
         return null;
     }
 
-    /// <summary>Frees a disk of what a former system or a former try left in use.</summary>
-    public static async Task<Fault?> Release(AgentPaths paths, string device, CancellationToken cancel)
+    /// <summary>Writes what was put below a directory to its disks.</summary>
+    /// <param name="what">What could not be written then: the subject of the message.</param>
+    public static Fault? Sync(ImmutableArray<MountEntry> mounts, string what)
     {
-        var mounts = Read(paths);
-        foreach (var directory in OfDisk(mounts, device).Select(m => m.Directory).Distinct())
+        foreach (var mount in mounts.Where(m => m.Source.StartsWith("/dev/", StringComparison.Ordinal)))
+        {
+            if (Native.SyncFileSystem(mount.Directory) is not 0 and var error)
+            {
+                return Fault.Of(error == Native.NoSpace ? FaultCodes.DiskFull : FaultCodes.DiskIoError, $"{what} could not be written to the disk.", $"{mount.Source}: {Native.Message(error)}");
+            }
+        }
+        return null;
+    }
+
+    /// <summary>Frees a device and its partitions of what a former system or a former try left in use.</summary>
+    public static Task<Fault?> Release(AgentPaths paths, string device, CancellationToken cancel) => Release(paths, s => IsPartOf(s, device), cancel);
+
+    /// <summary>Unmounts and switches off whatever has one of these devices as its source, the last mounted first.</summary>
+    public static async Task<Fault?> Release(AgentPaths paths, Func<string, bool> isSource, CancellationToken cancel)
+    {
+        foreach (var directory in Read(paths).Where(m => isSource(m.Source)).Reverse().Select(m => m.Directory).Distinct())
         {
             // Binds of /dev and /proc may lie below the disk's mounts.
             if (await Unmount(Below(Read(paths), directory), cancel) is { } fault)
@@ -85,7 +97,7 @@ static class Mounts
                 return fault;
             }
         }
-        foreach (var swap in File.ReadAllLines(Path.Combine(paths.Proc, "swaps")).Skip(1).Select(l => l.Split(' ')[0]).Where(s => IsPartOf(s, device)))
+        foreach (var swap in File.ReadAllLines(Path.Combine(paths.Proc, "swaps")).Skip(1).Select(l => l.Split(' ')[0]).Where(isSource))
         {
             if (Native.SwapOff(swap) is not 0 and var error)
             {

@@ -115,13 +115,9 @@ static class Leaving
     static async Task<Fault?> Flush(AgentPaths paths, bool unmount, CancellationToken cancel)
     {
         var mounts = Mounts.Below(Mounts.Read(paths), paths.Target);
-        foreach (var mount in mounts.Where(m => m.Source.StartsWith("/dev/", StringComparison.Ordinal)))
+        if (Mounts.Sync(mounts, "The target") is { } notWritten)
         {
-            var error = Native.SyncFileSystem(mount.Directory);
-            if (error != 0)
-            {
-                return Fault.Of(error == Native.NoSpace ? FaultCodes.DiskFull : FaultCodes.DiskIoError, "The target could not be written to its disk.", $"{mount.Source}: {Native.Message(error)}");
-            }
+            return notWritten;
         }
         if (unmount)
         {

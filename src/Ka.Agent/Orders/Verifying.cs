@@ -77,12 +77,9 @@ static class Verifying
     /// <summary>Everything is on the disk and nothing in memory: what is read now, the disk gives.</summary>
     static Fault? FromDisk(AgentPaths paths)
     {
-        foreach (var mount in Mounts.Below(Mounts.Read(paths), paths.Target).Where(m => m.Source.StartsWith("/dev/", StringComparison.Ordinal)))
+        if (Mounts.Sync(Mounts.Below(Mounts.Read(paths), paths.Target), "The unpacked image") is { } notWritten)
         {
-            if (Native.SyncFileSystem(mount.Directory) is not 0 and var error)
-            {
-                return Fault.Of(error == Native.NoSpace ? FaultCodes.DiskFull : FaultCodes.DiskIoError, "The unpacked image could not be written to the disk.", $"{mount.Source}: {Native.Message(error)}");
-            }
+            return notWritten;
         }
         try
         {

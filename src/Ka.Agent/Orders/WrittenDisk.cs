@@ -34,7 +34,7 @@ sealed record WrittenDisk(DiskFacts Disk, string Device)
     /// <summary>Frees the device and opens it, after it has been seen that the image fits; nothing is changed before.</summary>
     public async Task<(BlockDevice? Device, Fault? Fault)> OpenToWrite(ImagePlace place, AgentPaths paths, CancellationToken cancel)
     {
-        if (await Mounts.Release(paths, Device, cancel) is { } busy)
+        if (await (IsWhole ? BlockStack.Release(paths, [Disk.Name], cancel) : Mounts.Release(paths, Device, cancel)) is { } busy)
         {
             return (null, busy);
         }

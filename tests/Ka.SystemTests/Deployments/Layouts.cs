@@ -131,12 +131,30 @@ public sealed class Layouts : IClassFixture<LayoutLab>
                 Assert.Contains(layer, seen, StringComparison.Ordinal);
         }
 
+        // A disk image over what is still active there: the layers are taken down first. It boots nothing, so the node stays.
+        await RegisterDiskAsync();
+        await LayoutLab.DoneAsync(await LayoutLab.MustKaAsync("deploy", "bytes", "-w", "node4", "--no-wait", "--strategy", "minimal-env=trusted", "--breakpoint", "BootNewEnv"), TimeSpan.FromMinutes(20));
+        Assert.DoesNotContain("raid1", await LayoutLab.SshAsync("node4", "cat /proc/mdstat"), StringComparison.Ordinal);
+
         _lab.Stop();
         await _lab.ServeAsync(new Dictionary<string, string> { ["node4"] = Plain });
         await LayoutLab.DoneAsync(await LayoutLab.BeginAsync("tiny", "node4"), TimeSpan.FromMinutes(40));
         var mounts = await LayoutLab.SshAsync("node4", "cat /proc/mounts");
         Assert.Matches("/dev/sd[ab]2 / ext4", mounts);
         Assert.Matches("/dev/sd[ab]1 /data xfs", mounts);
+    }
+
+    /// <summary>A disk image with one partition of random bytes.</summary>
+    static async Task RegisterDiskAsync()
+    {
+        var image = Path.Combine(RealLab.Work, "bytes.raw");
+        var bytes = new byte[64 << 20];
+        new Random(5).NextBytes(bytes);
+        await File.WriteAllBytesAsync(image, bytes);
+        await RealLab.MustAsync("sh", ["-c", $"echo 'start=2048, type=83' | sfdisk -q --label dos '{image}'"]);
+        var description = Path.Combine(RealLab.Work, "bytes.yaml");
+        await File.WriteAllTextAsync(description, $"name: bytes\nimage: {{ file: {image}, kind: raw }}\n");
+        await LayoutLab.MustKaAsync("env", "apply", "-f", description);
     }
 
     async Task FromItsOwnDiskAsync(string key)

@@ -91,7 +91,7 @@ public sealed class PartsTests : IDisposable
             32 22 0:5 / /proc rw - proc proc rw
             """);
         Assert.Equal("/mnt/de st", mounts[1].Directory);
-        Assert.Equal(["/mnt/dest/boot", "/mnt/de st"], Mounts.OfDisk(mounts, "/dev/sdb").Select(m => m.Directory));
+        Assert.Equal(["/mnt/de st", "/mnt/dest/boot"], mounts.Where(m => Mounts.IsPartOf(m.Source, "/dev/sdb")).Select(m => m.Directory));
         Assert.Equal(["/mnt/dest/boot"], Mounts.Below(mounts, "/mnt/dest").Select(m => m.Directory));
         Assert.True(Mounts.IsPartOf("/dev/nvme0n1p2", "/dev/nvme0n1"));
         Assert.False(Mounts.IsPartOf("/dev/nvme0n12", "/dev/nvme0n1"));
