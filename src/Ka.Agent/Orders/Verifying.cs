@@ -66,7 +66,7 @@ static class Verifying
     static (VerifyReport?, Fault?) Verify(FileManifest manifest, VerifyTarget order, OrderContext context, Report report, CancellationToken cancel)
     {
         var target = context.Paths.Target;
-        var mounts = new MountPlaces(Mounts.Read(context.Paths), target);
+        var mounts = new MountPlaces(Mounts.Read(context.Paths), target, order.Elsewhere);
         var always = new[] { order.Kernel, order.Initrd }.OfType<string>().Select(p => TargetPath.Resolve(target, p)).OfType<string>().Select(p => TargetPath.Inside(target, p)).ToArray();
         var limit = context.Unpacked * TimeShare;
         var options = new CheckOptions(order.Mode, order.Seed, Deployed: false, always, limit > LeastTime ? limit : LeastTime);

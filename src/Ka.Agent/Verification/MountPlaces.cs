@@ -7,11 +7,14 @@ namespace Ka.Agent.Verification;
 sealed class MountPlaces
 {
     readonly Dictionary<string, MountEntry> _at = new(StringComparer.Ordinal);
+    readonly HashSet<string> _elsewhere;
     readonly string[] _bare;
 
     /// <param name="root">Where the tree begins.</param>
-    public MountPlaces(ImmutableArray<MountEntry> mounts, string root)
+    /// <param name="elsewhere">Directories that something else than the image fills.</param>
+    public MountPlaces(ImmutableArray<MountEntry> mounts, string root, ImmutableArray<string> elsewhere = default)
     {
+        _elsewhere = elsewhere.IsDefault ? [] : [.. elsewhere];
         var prefix = root.TrimEnd('/');
         foreach (var mount in mounts)
             if (mount.Directory == root || mount.Directory.StartsWith(prefix + "/", StringComparison.Ordinal))
@@ -20,8 +23,8 @@ sealed class MountPlaces
         _bare = [.. _at.Where(m => m.Value.Type is "vfat" or "msdos" or "exfat").Select(m => m.Key)];
     }
 
-    /// <summary>Something is mounted here that is no disk: what the image has under it cannot be seen.</summary>
-    public bool IsForeign(string path) => path != "/" && _at.TryGetValue(path, out var mount) && !mount.Source.StartsWith("/dev/", StringComparison.Ordinal);
+    /// <summary>Something is mounted here that is no disk, or whose content is not the image's: what the image has under it cannot be seen.</summary>
+    public bool IsForeign(string path) => _elsewhere.Contains(path) || path != "/" && _at.TryGetValue(path, out var mount) && !mount.Source.StartsWith("/dev/", StringComparison.Ordinal);
 
     /// <summary>Here begins a file system.</summary>
     public bool IsRoot(string path) => _at.ContainsKey(path.Length == 0 ? "/" : path);

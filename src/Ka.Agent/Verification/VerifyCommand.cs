@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using Ka.Agent.Machine;
 using Ka.Protocol.Manifests;
@@ -5,13 +6,14 @@ using Ka.Protocol.Manifests;
 namespace Ka.Agent.Verification;
 
 /// <summary>
-/// <c>ka-agent verify --root DIR --manifest FILE|- [--mode full|sample] [--seed N] [--fresh]</c>: compares a system, running or not, with a
-/// manifest and prints a <see cref="VerifyReport"/>. Leaves out what a deployment itself changes. Exit status 0: the same; 1: differences;
+/// <c>ka-agent verify --root DIR --manifest FILE|- [--mode full|sample] [--seed N] [--elsewhere FILE] [--fresh]</c>: compares a system, running or not, with a
+/// manifest and prints a <see cref="VerifyReport"/>. Leaves out what a deployment itself changes, and the directories that the lines of the
+/// <c>--elsewhere</c> file name. Exit status 0: the same; 1: differences;
 /// 2: usage; 65: the manifest is none; 70: the check could not be made.
 /// </summary>
 static class VerifyCommand
 {
-    const string Usage = "usage: ka-agent verify --root DIR --manifest FILE|- [--mode full|sample] [--seed N] [--fresh (leave nothing out)]";
+    const string Usage = "usage: ka-agent verify --root DIR --manifest FILE|- [--mode full|sample] [--seed N] [--elsewhere FILE (directories left out, a line each)] [--fresh (leave nothing else out)]";
 
     public static int Run(ReadOnlySpan<string> arguments, Stream input, TextWriter output, TextWriter errors, CancellationToken cancel)
     {
@@ -36,7 +38,7 @@ static class VerifyCommand
             errors.WriteLine($"ka-agent: {asked.Manifest}: {e.Message}");
             return 65;
         }
-        var mounts = new MountPlaces(Mounts.Read(new AgentPaths()), asked.Root);
+        var mounts = new MountPlaces(Mounts.Read(new AgentPaths()), asked.Root, asked.Elsewhere);
         var (report, fault) = TreeCheck.Run(asked.Root, manifest, mounts, new CheckOptions(asked.Mode, asked.Seed, !asked.Fresh, []), _ => { }, cancel);
         if (report is null)
         {
@@ -47,12 +49,13 @@ static class VerifyCommand
         return report.Same ? 0 : 1;
     }
 
-    sealed record Asked(string Root, string Manifest, VerifyMode Mode, ulong Seed, bool Fresh);
+    sealed record Asked(string Root, string Manifest, VerifyMode Mode, ulong Seed, ImmutableArray<string> Elsewhere, bool Fresh);
 
     static Asked? Parse(ReadOnlySpan<string> arguments)
     {
         string? root = null, manifest = null;
         var (mode, seed, fresh) = (VerifyMode.Full, 1UL, false);
+        ImmutableArray<string> elsewhere = [];
         for (var i = 0; i < arguments.Length; i++)
         {
             if (arguments[i] == "--fresh")
@@ -76,12 +79,15 @@ static class VerifyCommand
                 case "--mode" when value is "full" or "sample":
                     mode = value == "full" ? VerifyMode.Full : VerifyMode.Sample;
                     break;
+                case "--elsewhere" when File.Exists(value):
+                    elsewhere = [.. File.ReadAllLines(value).Where(l => l.Length > 0)];
+                    break;
                 case "--seed" when ulong.TryParse(value, out seed):
                     break;
                 default:
                     return null;
             }
         }
-        return root is null || manifest is null ? null : new Asked(root, manifest, mode, seed, fresh);
+        return root is null || manifest is null ? null : new Asked(root, manifest, mode, seed, elsewhere, fresh);
     }
 }

@@ -14,6 +14,10 @@ public static class ImageLayouts
     public static DiskLayout Written(OsEnvironment environment, DiskLayout layout) =>
         environment.Image.Raw is { Target: RawTarget.Disk, Partitions: { } own } ? own : With(environment, layout, (spec, raw) => spec with { FileSystem = raw.FileSystem });
 
+    /// <summary>Where the system mounts what further images fill: no part of the main image's tree.</summary>
+    public static ImmutableArray<string> FilledElsewhere(OsEnvironment environment, DiskLayout layout) =>
+        [.. layout.Everything().Where(p => (environment.Parts ?? []).Any(i => i.Partition == p.Name)).Select(p => p.MountPoint).OfType<string>()];
+
     /// <summary>What formatting makes on the deploy partition; None when an image is written over it.</summary>
     public static FileSystemKind DeployFileSystem(OsEnvironment environment) =>
         environment.Image.Kind switch { ImageKind.Tar => environment.FileSystem, ImageKind.Raw => FileSystemKind.None };

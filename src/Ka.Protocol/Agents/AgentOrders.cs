@@ -80,7 +80,11 @@ public sealed record PeerAddress(string Host, int Port);
 /// <param name="ManifestSha256">Digest of the manifest, which the agent fetches; it must belong to <paramref name="ImageSha256"/>.</param>
 /// <param name="Seed">Chooses the files whose content a sample reads.</param>
 /// <param name="Kernel">Path inside the image; read in any case.</param>
-public sealed record VerifyTarget(string ManifestSha256, string ImageSha256, VerifyMode Mode, ulong Seed, string? Kernel, string? Initrd) : AgentOrder;
+public sealed record VerifyTarget(string ManifestSha256, string ImageSha256, VerifyMode Mode, ulong Seed, string? Kernel, string? Initrd) : AgentOrder
+{
+    /// <summary>Mount points of partitions that other images fill: left out.</summary>
+    public ImmutableArray<string> Elsewhere { get; init; } = [];
+}
 
 /// <summary>A script with its variables.</summary>
 /// <param name="Name">For messages.</param>

@@ -22,7 +22,7 @@ public static class NodeChecks
     /// <summary>For one node: a full check reads its whole root.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(30);
 
-    const string Script = "trap 'rm -rf \"$PWD\"' EXIT\n./ka-agent verify --root / --manifest manifest --mode ";
+    const string Script = "trap 'rm -rf \"$PWD\"' EXIT\n./ka-agent verify --root / --manifest manifest --elsewhere elsewhere --mode ";
 
     public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/nodes/verify", PostAsync)
         .Needs(Audience.Users, "deploy")
@@ -69,7 +69,11 @@ public static class NodeChecks
             var (manifest, fault) = await Task.Run(() => FileManifests.FindOrMake(files, environment.Image, cancel), cancel);
             if (manifest is null)
                 return Unknown(node, deployed, fault!);
-            ImmutableArray<SystemFile> sent = [new("ka-agent", agent, null), new("manifest", files.PathOf(manifest), null), new("go", null, Script + body.Mode + "\n")];
+            ImmutableArray<SystemFile> sent =
+            [
+                new("ka-agent", agent, null), new("manifest", files.PathOf(manifest), null),
+                new("elsewhere", null, string.Concat(ImageLayouts.FilledElsewhere(environment, node.Layout).Select(p => p + "\n"))), new("go", null, Script + body.Mode + "\n"),
+            ];
             var system = new SystemAddress(node.Name, node.Address, table.RecentFacts(node.Name, "hostKey", ""), keys.AuthorityKey);
             using var late = CancellationTokenSource.CreateLinkedTokenSource(cancel);
             late.CancelAfter(Patience);

@@ -117,7 +117,7 @@ sealed class AgentPort(
                 yield return Install(workflow.Environment.PreInstall!, node);
                 break;
             case AgentTask.Verify:
-                yield return Verify(luck);
+                yield return Verify(node, luck);
                 break;
             case AgentTask.Identity:
                 yield return new SetIdentity(node.Name, node.Disk, written, filesystem, KeepFstab: environment.Image.Raw is { Target: RawTarget.Disk });
@@ -201,11 +201,11 @@ sealed class AgentPort(
         return new BootTarget(boot.Kernel, boot.Initrd, boot.ParamsOn(node.Params));
     }
 
-    VerifyTarget Verify(string luck)
+    VerifyTarget Verify(ClusterNode node, string luck)
     {
         var (image, boot) = (workflow.Environment.Image.Sha256, workflow.Environment.Boot);
         var seed = BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(luck)));
-        return new VerifyTarget(FileManifests.Find(files, image)!, image, workflow.Verify, seed, boot.Kernel, boot.Initrd);
+        return new VerifyTarget(FileManifests.Find(files, image)!, image, workflow.Verify, seed, boot.Kernel, boot.Initrd) { Elsewhere = ImageLayouts.FilledElsewhere(workflow.Environment, node.Layout) };
     }
 
     WriteFiles Files(ClusterNode node)

@@ -163,6 +163,17 @@ public sealed class VerifyingOnLoop : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_another_image_has_put_on_a_partition_of_its_own_is_left_out()
+    {
+        await Unpack(FileSystemKind.Ext4);
+        File.WriteAllText(At("/srv/data/says"), "of another image");
+        File.Delete(At("/srv/data/deep/file"));
+        await Finds("extra /srv/data/says\nmissing /srv/data/deep/file", VerifyMode.Sample, VerifyMode.Full);
+        var outcome = await _node.Carry(new VerifyTarget(_manifest, _sha256, VerifyMode.Full, 7, "/boot/vmlinuz", null) { Elsewhere = ["/srv/data"] });
+        Assert.True(outcome.Fault is null, $"{outcome.Fault} {outcome.Fault?.Evidence}");
+    }
+
+    [Fact]
     public async Task One_flipped_bit_on_the_disk_is_found_and_named()
     {
         await Unpack(FileSystemKind.Ext4);
