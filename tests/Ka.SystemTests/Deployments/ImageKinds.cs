@@ -28,11 +28,8 @@ public sealed class ImageKinds(RealLab lab)
         var third = await PlantAsync("node2");
 
         string[] ids = [await lab.BeginAsync("disk", "node1"), await lab.BeginAsync("several", "node2"), await lab.BeginAsync("cloud", "node3"), await lab.BeginAsync("container", "node4")];
-        foreach (var id in ids)
-        {
-            var ended = await lab.EndAsync(id, TimeSpan.FromMinutes(45));
-            Assert.True(ended.State == "done", RealLab.Summary(ended));
-        }
+        var ended = await Task.WhenAll(ids.Select(id => lab.EndAsync(id, TimeSpan.FromMinutes(45))));
+        Assert.All(ended, e => Assert.True(e.State == "done", RealLab.Summary(e)));
 
         // A whole disk, half the size of the machine's: its root has grown, its own GRUB has booted it.
         Assert.Equal("node1", await lab.SshAsync("node1", "hostname"));

@@ -61,6 +61,11 @@ public sealed class RealLab : IAsyncLifetime
             await MustAsync(Beside("ka-lab"), ["power", node, "off", "--name", Name]);
         }
         await StartAsync();
+        foreach (var left in await RunningAsync()) // of a test that failed
+        {
+            await MustKaAsync("ops", "cancel", left);
+            await EndAsync(left, TimeSpan.FromMinutes(2));
+        }
         await MustKaAsync("env", "apply", "-f", Path.Combine(Work, "tiny", "tiny.yaml"));
     }
 
