@@ -17,6 +17,9 @@ public sealed class RealLab : IAsyncLifetime
     public static string Name { get; } = Environment.GetEnvironmentVariable("KA_TEST_LAB") ?? "systest";
 
     static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>For waits of minutes: each look is a program that starts, beside machines that are emulated.</summary>
+    static readonly TimeSpan SlowPoll = TimeSpan.FromSeconds(2);
     Process? _server;
     string _clusterFile = "";
     string _originalCluster = "";
@@ -154,7 +157,7 @@ public sealed class RealLab : IAsyncLifetime
             var now = await ShowAsync(id);
             if (now.State != "running")
                 return now;
-            await Task.Delay(Poll);
+            await Task.Delay(SlowPoll);
         }
         throw new TimeoutException($"{id} did not end within {limit}:\n{Summary(await ShowAsync(id))}");
     }
@@ -166,7 +169,7 @@ public sealed class RealLab : IAsyncLifetime
         {
             if (await look() is { } seen)
                 return seen;
-            await Task.Delay(Poll);
+            await Task.Delay(limit > TimeSpan.FromMinutes(10) ? SlowPoll : Poll);
         }
         throw new TimeoutException($"{what}: not within {limit}");
     }
