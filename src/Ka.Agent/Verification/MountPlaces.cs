@@ -11,7 +11,7 @@ sealed class MountPlaces
     readonly string[] _bare;
 
     /// <param name="root">Where the tree begins.</param>
-    /// <param name="elsewhere">Directories that something else than the image fills.</param>
+    /// <param name="elsewhere">Directories and files that something else than the image fills.</param>
     public MountPlaces(ImmutableArray<MountEntry> mounts, string root, ImmutableArray<string> elsewhere = default)
     {
         _elsewhere = elsewhere.IsDefault ? [] : [.. elsewhere];
@@ -25,6 +25,9 @@ sealed class MountPlaces
 
     /// <summary>Something is mounted here that is no disk, or whose content is not the image's: what the image has under it cannot be seen.</summary>
     public bool IsForeign(string path) => _elsewhere.Contains(path) || path != "/" && _at.TryGetValue(path, out var mount) && !mount.Source.StartsWith("/dev/", StringComparison.Ordinal);
+
+    /// <summary>Something else than the image fills this.</summary>
+    public bool IsElsewhere(string path) => _elsewhere.Contains(path);
 
     /// <summary>Here begins a file system.</summary>
     public bool IsRoot(string path) => _at.ContainsKey(path.Length == 0 ? "/" : path);

@@ -98,7 +98,7 @@ sealed class TreeCheck
         var known = _places.TryGetValue(path, out var place);
         if (known)
             _seen[place] = true;
-        if (_options.Deployed && DeployedChanges.Contain(path))
+        if (_options.Deployed && (DeployedChanges.Contain(path) || _mounts.IsElsewhere(path) || (!known && DeployedChanges.MayAdd(path))))
         {
             _ignored += known ? 1 : 0;
             return;

@@ -7,13 +7,13 @@ namespace Ka.Agent.Verification;
 
 /// <summary>
 /// <c>ka-agent verify --root DIR --manifest FILE|- [--mode full|sample] [--seed N] [--elsewhere FILE] [--fresh]</c>: compares a system, running or not, with a
-/// manifest and prints a <see cref="VerifyReport"/>. Leaves out what a deployment itself changes, and the directories that the lines of the
+/// manifest and prints a <see cref="VerifyReport"/>. Leaves out what a deployment itself changes, and what the lines of the
 /// <c>--elsewhere</c> file name. Exit status 0: the same; 1: differences;
 /// 2: usage; 65: the manifest is none; 70: the check could not be made.
 /// </summary>
 static class VerifyCommand
 {
-    const string Usage = "usage: ka-agent verify --root DIR --manifest FILE|- [--mode full|sample] [--seed N] [--elsewhere FILE (directories left out, a line each)] [--fresh (leave nothing else out)]";
+    const string Usage = "usage: ka-agent verify --root DIR --manifest FILE|- [--mode full|sample] [--seed N] [--elsewhere FILE (paths left out, a line each)] [--fresh (leave nothing else out)]";
 
     public static int Run(ReadOnlySpan<string> arguments, Stream input, TextWriter output, TextWriter errors, CancellationToken cancel)
     {

@@ -72,7 +72,7 @@ public static class NodeChecks
             ImmutableArray<SystemFile> sent =
             [
                 new("ka-agent", agent, null), new("manifest", files.PathOf(manifest), null),
-                new("elsewhere", null, string.Concat(ImageLayouts.FilledElsewhere(environment, node.Layout).Select(p => p + "\n"))), new("go", null, Script + body.Mode + "\n"),
+                new("elsewhere", null, string.Concat(ImageLayouts.FilledElsewhere(environment, node.Layout).Concat(environment.Files.Select(f => f.Path)).Select(p => p + "\n"))), new("go", null, Script + body.Mode + "\n"),
             ];
             var system = new SystemAddress(node.Name, node.Address, table.RecentFacts(node.Name, "hostKey", ""), keys.AuthorityKey);
             using var late = CancellationTokenSource.CreateLinkedTokenSource(cancel);
