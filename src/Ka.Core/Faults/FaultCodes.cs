@@ -156,6 +156,9 @@ public static class FaultCodes
     public static readonly FaultCode OperationInvalid = Add("operation.invalid",
         "A custom operation cannot be placed in the plan.",
         "Name a macro step and a micro step of the plan at which an agent answers; 'ka deploy --dry-run' lists them.");
+    public static readonly FaultCode ProfileInvalid = Add("profile.invalid",
+        "The boot profile cannot be used.",
+        "Each error names its place. A boot profile has 'kernel', and 'initrd' and 'params' if wanted; 'ka deploy --dry-run' shows the kernel line.");
     public static readonly FaultCode BreakpointInvalid = Add("breakpoint.invalid",
         "The breakpoint is at no step of the plan.",
         "Write --breakpoint MACRO or MACRO:STEP with names that 'ka deploy --dry-run -o json' lists.");
