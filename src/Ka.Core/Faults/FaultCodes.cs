@@ -86,8 +86,11 @@ public static class FaultCodes
         "A RAID array, volume group or encrypted device could not be made, opened or stopped.",
         "Read the program's message in the evidence; something may hold the disk.");
     public static readonly FaultCode ImageLacksPackage = Add("image.lacks_package",
-        "The layout needs a program that the deployed system does not have, so it could not open its own disk.",
-        "Add the package that the message names to the image (debian12-full has all of them), or choose a plain layout.");
+        "The deployed system lacks a program that it needs to open its own disk, or that its description names for its network.",
+        "Add the package that the message names to the image (debian12-full has all for disks), or choose a plain layout or another 'network'.");
+    public static readonly FaultCode ImageNetworkUnused = Add("image.network_unused",
+        "The image has the network stack that its description names, but does not start it or does not take in its files.",
+        "Mend the image as the message says (systemctl enable UNIT in it), or name another stack, or none, in 'network'.");
     public static readonly FaultCode NodeHasNoKey = Add("nodes.no_key",
         "No encrypted layout was ever deployed on this node, so it has no key.",
         "Nothing needs to be opened; see the node's layout in the cluster file.");

@@ -38,6 +38,8 @@ public static class Planner
         CheckProfile(request, faults);
         if (request.Environment.Image.Kind == ImageKind.Tar && request.Environment.Os is not ("linux" or "xen"))
             faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{request.Environment.Name}: os '{request.Environment.Os}' cannot be deployed from a tar image"));
+        if (request.Environment.Network != NetworkStack.None && !(request.Needs.Mounted && request.Environment.Os is "linux" or "xen"))
+            faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{request.Environment.Name} names a network stack, but has no root of Linux that can be mounted to configure it"));
         ImageRoom.CheckParts(request, faults);
         ImageRoom.CheckStrategies(request, faults);
         return faults.Count > 0 ? new PlanOutcome(null, faults.ToImmutable()) : Accepted(request);

@@ -64,6 +64,8 @@ static class Strategies
             return new Strategy("Chain", settings.Retries, [.. steps, new AgentStep(AgentTask.Sync, "sync", step)]);
         steps.Add(new AgentStep(AgentTask.Identity, "identity", step));
         steps.Add(new AgentStep(AgentTask.HostCertificate, "host_certificate", step));
+        if (request.Environment.Network != NetworkStack.None)
+            steps.Add(new AgentStep(AgentTask.Network, "network", step));
         if (!request.Environment.Files.IsEmpty)
             steps.Add(new AgentStep(AgentTask.Files, "files", step));
         var scripts = request.Environment.PostInstalls.AddRange(request.Cluster.PostInstalls);

@@ -85,6 +85,7 @@ public enum AgentTask
     Verify,
     Identity,
     HostCertificate,
+    Network,
     Files,
     PostInstall,
     Keys,
