@@ -23,7 +23,7 @@ public sealed class BootProfiles(RealLab lab)
 
         var deployed = await lab.KaAsync([.. deploy, "--yes", "--no-bootloader"]);
         Assert.True(deployed.Status == 0, deployed.ToString());
-        Assert.Contains($"boots    {profile} from the network", deployed.Output, StringComparison.Ordinal);
+        Assert.Contains($"   boot {profile} from the network until another deployment", deployed.Output, StringComparison.Ordinal);
         foreach (var node in (string[])["node1", "node3"])
         {
             Assert.Equal(node, await lab.SshAsync(node, "hostname"));

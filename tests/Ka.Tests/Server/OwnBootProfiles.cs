@@ -99,6 +99,16 @@ public sealed class OwnBootProfiles : IDisposable
         Assert.Equal(["k"], reading.Paths);
     }
 
+    [Theory]
+    [InlineData("gris-1", null, true)]
+    [InlineData("", null, false)]
+    [InlineData("gris-1", "BootNewEnv", false)]
+    public void A_summary_names_the_profile_only_where_nodes_boot_it(string ok, string? breakpoint, bool named)
+    {
+        var operation = new OperationReply("D-A", "deploy", "root", "done", "e:1", "gris-1", 1, ok, "", default, null, 1, [], []) { BootProfile = "b.yaml", Breakpoint = breakpoint };
+        Assert.Equal(named, string.Join('\n', Ka.Cli.Commands.Summary.Lines(operation)).Contains("boot b.yaml from the network until another deployment", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void A_profile_stays_over_the_end_of_its_workflow_and_a_restart_until_another_choice()
     {
