@@ -113,6 +113,9 @@ public sealed class Server : IDisposable
         return reply.Problem ?? (reply.Value!.IsSuccessStatusCode ? null : await ProblemOfAsync(reply.Value, cancel));
     }
 
+    public Task<Answer<T>> DeleteAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancel)
+        where T : class => SendAsync(new HttpRequestMessage(HttpMethod.Delete, path), type, cancel);
+
     /// <summary>Opens an event stream after the event <paramref name="after"/>.</summary>
     public async Task<Answer<Stream>> WatchAsync(string path, long after, CancellationToken cancel)
     {

@@ -10,9 +10,18 @@ namespace Ka.Store;
 /// <param name="Environment"><c>name:version</c> of the last deployment.</param>
 public sealed record NodeState(string Node, string State, string? Environment, string? Workflow, Fault? Fault, DateTimeOffset At);
 
+/// <summary>What a node boots from the network when no workflow owns it, in place of its local disk.</summary>
+/// <param name="Workflow">The one that brought it.</param>
+/// <param name="Kernel">SHA-256 in the file store.</param>
+/// <param name="Initrd">SHA-256 in the file store, or null.</param>
+/// <param name="Params">The node's kernel line.</param>
+public sealed record NodeProfile(string Node, string Workflow, string Kernel, string? Initrd, string Params);
+
 /// <summary>Node states, inventories, and facts that belong to one node in one workflow (nonces, hashes of credentials, host keys).</summary>
 public sealed class NodeTable(Database database)
 {
+    const string FactSql = "insert into facts (workflow, node, key, value) values (@workflow, @Node, @Key, @Value) on conflict (workflow, node, key) do update set value = excluded.value";
+
     public void SetStates(IEnumerable<NodeState> states) => database.Write((c, t) => c.Execute(
         """
         insert into node_states (node, state, environment, workflow, fault, at) values (@Node, @State, @Environment, @Workflow, @fault, @at)
@@ -47,8 +56,27 @@ public sealed class NodeTable(Database database)
         c.Query<(string Node, string Document)>("select node, document from inventories").ToImmutableDictionary(r => r.Node, r => r.Document));
 
     public void SetFacts(string workflow, IEnumerable<(string Node, string Key, string Value)> facts) => database.Write((c, t) => c.Execute(
-        "insert into facts (workflow, node, key, value) values (@workflow, @Node, @Key, @Value) on conflict (workflow, node, key) do update set value = excluded.value",
-        facts.Select(f => new { workflow, f.Node, f.Key, f.Value }), t));
+        FactSql, facts.Select(f => new { workflow, f.Node, f.Key, f.Value }), t));
+
+    /// <summary>Makes durable what the nodes boot next: the facts of the workflow, and profiles in place of those that the nodes have.</summary>
+    public void SetBoot(string workflow, IReadOnlyList<string> nodes, IEnumerable<(string Node, string Key, string Value)> facts, IEnumerable<NodeProfile> profiles) => database.Write((c, t) =>
+    {
+        c.Execute("delete from boot_profiles where node = @node", nodes.Select(node => new { node }), t);
+        c.Execute("insert into boot_profiles (node, workflow, kernel, initrd, params) values (@Node, @Workflow, @Kernel, @Initrd, @Params)", profiles, t);
+        c.Execute(FactSql, facts.Select(f => new { workflow, f.Node, f.Key, f.Value }), t);
+    });
+
+    public ImmutableArray<NodeProfile> BootProfiles() => database.Read(c =>
+        c.Query<NodeProfile>("select node, workflow, kernel, initrd, params from boot_profiles order by node").ToImmutableArray());
+
+    /// <summary>Removes the profiles of these nodes, unless a workflow holds any of them: then nothing changes and the holders are returned.</summary>
+    public (ImmutableArray<string> Removed, ImmutableArray<BusyNode> Busy) RemoveBootProfiles(IReadOnlyCollection<string> nodes) => database.Write((c, t) =>
+    {
+        var busy = c.Query<(string Node, string Workflow)>("select node, workflow from leases", transaction: t).Where(l => nodes.Contains(l.Node)).Select(l => new BusyNode(l.Node, l.Workflow)).ToImmutableArray();
+        return busy.IsEmpty
+            ? (nodes.Where(node => c.Execute("delete from boot_profiles where node = @node", new { node }, t) > 0).ToImmutableArray(), busy)
+            : (ImmutableArray<string>.Empty, busy);
+    });
 
     public string? Fact(string workflow, string node, string key) => database.Read(c =>
         c.QuerySingleOrDefault<string>("select value from facts where workflow = @workflow and node = @node and key = @key", new { workflow, node, key }));

@@ -17,6 +17,7 @@ static class OrderBoard
         SetIdentity identity => Identity.Run(identity, context, cancel),
         InstallKeys keys => Task.FromResult(Keys.Run(keys, context)),
         InstallHostCertificate certificate => Task.FromResult(HostCertificate.Run(certificate, context)),
+        ConfigureNetwork network => Task.FromResult(Networking.Run(network, context)),
         WriteFiles files => Task.FromResult(Putting.Write(files, context)),
         PutFile put => Putting.Run(put, context, cancel),
         InstallBootloader bootloader => Bootloader.Run(bootloader, context, report, cancel),

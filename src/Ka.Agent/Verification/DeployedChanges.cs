@@ -1,9 +1,9 @@
 namespace Ka.Agent.Verification;
 
 /// <summary>
-/// What a deployment itself changes in the unpacked image: identity (host name, hosts, fstab, machine-id, ssh host keys), root's keys and
-/// the bootloader's files; and what a system writes as soon as it runs: its temporary files, logs and the state of its services (file-hierarchy(7)).
-/// A check of a deployed system leaves these out; the check right after unpacking leaves nothing out.
+/// What a deployment itself changes in the unpacked image: identity (host name, hosts, fstab, machine-id, ssh host keys), the
+/// network's file, root's keys and the bootloader's files; and what a system writes as soon as it runs: its temporary files, logs and the
+/// state of its services (file-hierarchy(7)). A check of a deployed system leaves these out; the check right after unpacking leaves nothing out.
 /// </summary>
 static class DeployedChanges
 {
@@ -11,6 +11,7 @@ static class DeployedChanges
     {
         "/etc/hostname", "/etc/hosts", "/etc/fstab", "/etc/machine-id", "/var/lib/dbus/machine-id",
         "/root/.ssh", "/root/.ssh/authorized_keys", "/etc/ssh/sshd_config.d/ka.conf",
+        "/etc/systemd/network/10-ka.network", "/etc/network/interfaces.d/ka", "/etc/NetworkManager/system-connections/ka.nmconnection",
         "/etc/default/grub.d", "/etc/default/grub.d/ka.cfg", "/etc/.updated", "/var/.updated", "/etc/ld.so.cache", "/etc/adjtime",
     };
 

@@ -90,9 +90,16 @@ static class DeployCommand
         Console.WriteLine($"  steps     {steps}");
         foreach (var leftOut in plan.LeftOut)
             Console.WriteLine($"  left out  {leftOut}");
+        if (plan.BootProfile is { } boots)
+        {
+            Console.WriteLine($"  boots     {Said("kernel", boots.Kernel)}{(boots.Initrd is { } initrd ? ", " + Said("initrd", initrd) : "")} from the network, until another deployment");
+            Console.WriteLine(Terminal.Safe($"            {boots.Node}: {boots.Params}"));
+        }
         if (plan.Breakpoint is { } breakpoint)
             Console.WriteLine($"  stops     before {breakpoint}; the nodes are left as they are");
     }
+
+    static string Said(string what, PlannedFile file) => Terminal.Safe($"{what} {file.Path} (sha256:{file.Sha256[..12]}…, {Terminal.Size(file.Bytes)})");
 
     static string? ReadNodes(string? nodes, string? file)
     {

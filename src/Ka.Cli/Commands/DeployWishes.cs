@@ -20,13 +20,15 @@ sealed class DeployWishes
     readonly Option<string?> _tmp = new("--reformat-tmp") { Description = "Make this file system on the partition 'tmp'" };
     readonly Option<string?> _custom = new("--custom-steps") { Description = "File with custom operations before, after or instead of micro steps" };
 
+    readonly Option<string?> _profile = new("--boot-profile") { Description = "File with kernel, initrd and params that the nodes boot from the network at the end, not their disk" };
+
     public DeployWishes(Command command)
     {
-        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom])
+        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _profile])
             command.Add(option);
     }
 
-    /// <summary>The request with these wishes; files that custom steps name are sent. Null with a status when one cannot be.</summary>
+    /// <summary>The request with these wishes; files that custom steps and a boot profile name are sent. Null with a status when one cannot be.</summary>
     public async Task<(DeployBody? Body, int Status)> OverAsync(DeployBody body, ParseResult parsed, Server server, CancellationToken cancel)
     {
         body = body with
@@ -38,13 +40,25 @@ sealed class DeployWishes
             Breakpoint = parsed.GetValue(_breakpoint),
             ReformatTmp = parsed.GetValue(_tmp),
         };
-        if (parsed.GetValue(_custom) is not { } file)
-            return (body, ExitCodes.Done);
-        var (steps, status) = await SendAsync(file, server, cancel);
-        return steps is null ? (null, status) : (body with { CustomSteps = steps }, ExitCodes.Done);
+        if (parsed.GetValue(_custom) is { } custom)
+        {
+            var (steps, status) = await SendAsync(custom, "api/v1/deployments/files", "operation.invalid", server, cancel);
+            if (steps is null)
+                return (null, status);
+            body = body with { CustomSteps = steps };
+        }
+        if (parsed.GetValue(_profile) is { } file)
+        {
+            var (profile, status) = await SendAsync(file, "api/v1/deployments/boot-profile/files", "profile.invalid", server, cancel);
+            if (profile is null)
+                return (null, status);
+            body = body with { BootProfile = profile };
+        }
+        return (body, ExitCodes.Done);
     }
 
-    static async Task<(ApplyBody? Steps, int Status)> SendAsync(string file, Server server, CancellationToken cancel)
+    /// <summary>Reads a document and sends the files beside it that the server finds named in it.</summary>
+    static async Task<(ApplyBody? Document, int Status)> SendAsync(string file, string route, string code, Server server, CancellationToken cancel)
     {
         string text;
         try
@@ -53,11 +67,11 @@ sealed class DeployWishes
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Console.Error.WriteLine($"ka: {file} cannot be read: {e.Message}  (operation.invalid)");
+            Console.Error.WriteLine($"ka: {file} cannot be read: {e.Message}  ({code})");
             return (null, ExitCodes.BadData);
         }
-        var steps = new ApplyBody(file, text, ImmutableDictionary<string, string>.Empty);
-        var named = await server.PostAsync("api/v1/deployments/files", steps, RestJson.Default.ApplyBody, RestJson.Default.DescriptionFiles, cancel);
+        var document = new ApplyBody(file, text, ImmutableDictionary<string, string>.Empty);
+        var named = await server.PostAsync(route, document, RestJson.Default.ApplyBody, RestJson.Default.DescriptionFiles, cancel);
         if (named.Value is not { } files)
             return (null, Terminal.Say(named.Problem!));
         var digests = ImmutableDictionary.CreateBuilder<string, string>();
@@ -66,7 +80,7 @@ sealed class DeployWishes
             var local = Path.GetFullPath(path, Path.GetDirectoryName(Path.GetFullPath(file))!);
             if (!File.Exists(local))
             {
-                Console.Error.WriteLine($"ka: {file} names '{path}', which does not exist ({local})  (operation.invalid)");
+                Console.Error.WriteLine($"ka: {file} names '{path}', which does not exist ({local})  ({code})");
                 return (null, ExitCodes.BadData);
             }
             await using (var stream = File.OpenRead(local))
@@ -74,6 +88,6 @@ sealed class DeployWishes
             if (await server.SendFileAsync(local, digests[path], cancel) is { } problem)
                 return (null, Terminal.Say(problem));
         }
-        return (steps with { Files = digests.ToImmutable() }, ExitCodes.Done);
+        return (document with { Files = digests.ToImmutable() }, ExitCodes.Done);
     }
 }

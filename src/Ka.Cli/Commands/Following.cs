@@ -63,7 +63,9 @@ static class Summary
         var rest = operation.Count - ok - failed;
         yield return $"{operation.Id} {operation.State}{took}: {ok} ok, {failed} failed" + (rest > 0 ? $", {rest} under way" : "");
         if (operation.Ok.Length > 0)
-            yield return $"ok       {operation.Ok}" + (operation.Breakpoint is { } breakpoint ? $"   left as they are before {breakpoint}" : "");
+            yield return $"ok       {operation.Ok}" + (
+                operation.Breakpoint is { } breakpoint ? $"   left as they are before {breakpoint}"
+                : operation.BootProfile is { } profile ? $"   boot {profile} from the network until another deployment" : "");
         foreach (var failure in operation.Failures)
             yield return $"failed   {failure.Nodes}   {failure.Macro} / {failure.Step}   {failure.Code}";
         foreach (var failure in operation.Failures)

@@ -4,7 +4,7 @@ using Ka.Protocol.Rest;
 
 namespace Ka.Cli.Commands;
 
-/// <summary><c>ka nodes ls|show|key|verify|fold|expand</c>.</summary>
+/// <summary><c>ka nodes ls|show|key|forget-profile|verify|fold|expand</c>.</summary>
 static class NodesCommands
 {
     public static Command Build()
@@ -22,6 +22,10 @@ static class NodesCommands
         var key = new Command("key", "Print the key of a node's encrypted disk, to be typed at its console") { locked };
         key.SetAction((parsed, cancel) => KeyAsync(parsed, parsed.GetValue(locked)!, cancel));
         nodes.Add(key);
+        var profiled = new Option<string>("--nodes", "-w") { Description = "Nodes that boot a profile of a deployment from the network", Required = true };
+        var forget = new Command("forget-profile", "Let nodes boot their local disks again") { profiled };
+        forget.SetAction((parsed, cancel) => ForgetAsync(parsed, parsed.GetValue(profiled)!, cancel));
+        nodes.Add(forget);
         nodes.Add(VerifyCommand.Build());
         nodes.Add(Text("fold", "Fold names into a node set", s => [s.ToString()]));
         nodes.Add(Text("expand", "Expand a node set into names", s => s.Select(n => n.Value)));
@@ -86,6 +90,19 @@ static class NodesCommands
         if (reply.Value is not { } node)
             return Terminal.Say(reply.Problem!);
         Terminal.Json(node, RestJson.Default.NodeReply);
+        return ExitCodes.Done;
+    }
+
+    static async Task<int> ForgetAsync(ParseResult parsed, string nodes, CancellationToken cancel)
+    {
+        using var server = Common.Connect(parsed);
+        var reply = await server.DeleteAsync("api/v1/nodes/boot-profile?nodes=" + Uri.EscapeDataString(nodes), RestJson.Default.ForgottenReply, cancel);
+        if (reply.Value is not { } forgotten)
+            return Terminal.Say(reply.Problem!);
+        if (Common.IsJson(parsed))
+            Terminal.Json(forgotten, RestJson.Default.ForgottenReply);
+        else
+            Console.WriteLine(forgotten.Count == 0 ? "none of these nodes has a boot profile" : $"{forgotten.Nodes} boot from their local disks again");
         return ExitCodes.Done;
     }
 

@@ -1,3 +1,5 @@
+using Ka.Core.BootProfiles;
+
 namespace Ka.Core.Clusters;
 
 /// <summary>What a person asks for beside environment and nodes. What concerns the cluster (strategies, layouts, operations) is already in the cluster that is asked for.</summary>
@@ -13,4 +15,7 @@ public sealed record DeployOptions
 
     /// <summary>Where the nodes are left as they are: <c>MACRO</c> (before it) or <c>MACRO:STEP</c> (before that micro step); null for nowhere.</summary>
     public string? Breakpoint { get; init; }
+
+    /// <summary>What the nodes boot from the network at the end in place of their local disk; null for the disk.</summary>
+    public ProfileTemplate? Profile { get; init; }
 }

@@ -90,6 +90,9 @@ public sealed record OsEnvironment(
     /// <summary>Files that are rendered for each node.</summary>
     public ImmutableArray<TemplateFile> Files { get; init; } = [];
 
+    /// <summary>What gets a file for the interface that a node boots from.</summary>
+    public NetworkStack Network { get; init; }
+
     /// <summary>The environment's own variables for every script.</summary>
     public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 

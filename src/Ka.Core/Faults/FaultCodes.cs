@@ -86,8 +86,11 @@ public static class FaultCodes
         "A RAID array, volume group or encrypted device could not be made, opened or stopped.",
         "Read the program's message in the evidence; something may hold the disk.");
     public static readonly FaultCode ImageLacksPackage = Add("image.lacks_package",
-        "The layout needs a program that the deployed system does not have, so it could not open its own disk.",
-        "Add the package that the message names to the image (debian12-full has all of them), or choose a plain layout.");
+        "The deployed system lacks a program that it needs to open its own disk, or that its description names for its network.",
+        "Add the package that the message names to the image (debian12-full has all for disks), or choose a plain layout or another 'network'.");
+    public static readonly FaultCode ImageNetworkUnused = Add("image.network_unused",
+        "The image has the network stack that its description names, but does not start it or does not take in its files.",
+        "Mend the image as the message says (systemctl enable UNIT in it), or name another stack, or none, in 'network'.");
     public static readonly FaultCode NodeHasNoKey = Add("nodes.no_key",
         "No encrypted layout was ever deployed on this node, so it has no key.",
         "Nothing needs to be opened; see the node's layout in the cluster file.");
@@ -156,6 +159,9 @@ public static class FaultCodes
     public static readonly FaultCode OperationInvalid = Add("operation.invalid",
         "A custom operation cannot be placed in the plan.",
         "Name a macro step and a micro step of the plan at which an agent answers; 'ka deploy --dry-run' lists them.");
+    public static readonly FaultCode ProfileInvalid = Add("profile.invalid",
+        "The boot profile cannot be used.",
+        "Each error names its place. A boot profile has 'kernel', and 'initrd' and 'params' if wanted; 'ka deploy --dry-run' shows the kernel line.");
     public static readonly FaultCode BreakpointInvalid = Add("breakpoint.invalid",
         "The breakpoint is at no step of the plan.",
         "Write --breakpoint MACRO or MACRO:STEP with names that 'ka deploy --dry-run -o json' lists.");

@@ -35,8 +35,11 @@ public static class Planner
         var faults = ImmutableArray.CreateBuilder<Fault>();
         CheckSizes(request, faults);
         CheckTemplates(request, faults);
+        CheckProfile(request, faults);
         if (request.Environment.Image.Kind == ImageKind.Tar && request.Environment.Os is not ("linux" or "xen"))
             faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{request.Environment.Name}: os '{request.Environment.Os}' cannot be deployed from a tar image"));
+        if (request.Environment.Network != NetworkStack.None && !(request.Needs.Mounted && request.Environment.Os is "linux" or "xen"))
+            faults.Add(Fault.Of(FaultCodes.EnvironmentInvalid, $"{request.Environment.Name} names a network stack, but has no root of Linux that can be mounted to configure it"));
         ImageRoom.CheckParts(request, faults);
         ImageRoom.CheckStrategies(request, faults);
         return faults.Count > 0 ? new PlanOutcome(null, faults.ToImmutable()) : Accepted(request);
@@ -49,11 +52,13 @@ public static class Planner
     public static PlanOutcome Accepted(DeployRequest request)
     {
         var faults = ImmutableArray.CreateBuilder<Fault>();
+        var own = request.Options.Profile is not null;
         ImmutableArray<MacroStep> macros =
         [
             new("SetDeploymentEnv", [.. request.Cluster.MinimalEnv.Select(s => Strategies.MinimalEnv(s, request))]),
             new("BroadcastEnv", [.. request.Cluster.Install.Select(s => Strategies.Chain(s, request))]),
-            new("BootNewEnv", [.. (request.Needs.Kexec ? request.Cluster : request.Cluster.WithoutKexec()).Boot.Select(s => Strategies.Boot(s, request.Cluster.StepTimeout))]),
+            new("BootNewEnv", [.. (request.Needs.Kexec && !own ? request.Cluster : request.Cluster.WithoutKexec()).Boot
+                .Select(s => Strategies.Boot(s, own ? BootChoice.Profile : BootChoice.LocalDisk, request.Cluster.StepTimeout))]),
         ];
         macros = OperationPlacement.Insert(macros, request.Cluster.Operations, faults);
         macros = BreakpointPlacement.CutOff(macros, request.Options.Breakpoint, faults);
@@ -75,6 +80,18 @@ public static class Planner
                     foreach (var error in errors)
                         if (wrong.Add($"{file.Path}:{error}"))
                             faults.Add(Fault.Of(FaultCodes.TemplateInvalid, $"{file.Path}, {error}", $"on {node.Name}"));
+    }
+
+    /// <summary>Every node must get a kernel line that loaders and kernel can carry.</summary>
+    static void CheckProfile(DeployRequest request, ImmutableArray<Fault>.Builder faults)
+    {
+        if (request.Options.Profile is not { } profile)
+            return;
+        var wrong = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var node in request.Nodes)
+            if (!profile.TryRender(TemplateValues.Of(node, request.Cluster, request.Environment), out _, out var errors))
+                foreach (var error in errors.Where(wrong.Add))
+                    faults.Add(Fault.Of(FaultCodes.ProfileInvalid, error, $"on {node.Name}"));
     }
 
     static void CheckSizes(DeployRequest request, ImmutableArray<Fault>.Builder faults)

@@ -64,6 +64,8 @@ static class Strategies
             return new Strategy("Chain", settings.Retries, [.. steps, new AgentStep(AgentTask.Sync, "sync", step)]);
         steps.Add(new AgentStep(AgentTask.Identity, "identity", step));
         steps.Add(new AgentStep(AgentTask.HostCertificate, "host_certificate", step));
+        if (request.Environment.Network != NetworkStack.None)
+            steps.Add(new AgentStep(AgentTask.Network, "network", step));
         if (!request.Environment.Files.IsEmpty)
             steps.Add(new AgentStep(AgentTask.Files, "files", step));
         var scripts = request.Environment.PostInstalls.AddRange(request.Cluster.PostInstalls);
@@ -77,23 +79,24 @@ static class Strategies
         return new Strategy("Chain", settings.Retries, steps.ToImmutable());
     }
 
-    public static Strategy Boot(StrategySettings settings, TimeSpan step) => settings.Do switch
+    /// <param name="choice">What the machines boot: the local disk, or the profile of the request.</param>
+    public static Strategy Boot(StrategySettings settings, BootChoice choice, TimeSpan step) => settings.Do switch
     {
         "kexec" => new Strategy("Kexec", settings.Retries,
         [
-            new ChooseBoot(BootChoice.LocalDisk, step),
+            new ChooseBoot(choice, step),
             new AgentStep(AgentTask.Kexec, "kexec", step),
             new AwaitDeployed(settings.Timeout),
         ]),
         "classical" => new Strategy("Classical", settings.Retries,
         [
-            new ChooseBoot(BootChoice.LocalDisk, step),
+            new ChooseBoot(choice, step),
             new AgentStep(AgentTask.Reboot, "reboot_from_minimal", step),
             new AwaitDeployed(settings.Timeout),
         ]),
         "hard-reboot" => new Strategy("HardReboot", settings.Retries,
         [
-            new ChooseBoot(BootChoice.LocalDisk, step),
+            new ChooseBoot(choice, step),
             new PowerReboot(LevelOf(settings.Level), settings.Timeout),
             new AwaitDeployed(settings.Timeout),
         ]),

@@ -50,6 +50,9 @@ public enum BootChoice
 {
     Minimal,
     LocalDisk,
+
+    /// <summary>The boot profile that the workflow brings; it stays when the workflow has ended.</summary>
+    Profile,
 }
 
 /// <summary>Boot profiles and what is seen of booting machines.</summary>
@@ -82,6 +85,7 @@ public enum AgentTask
     Verify,
     Identity,
     HostCertificate,
+    Network,
     Files,
     PostInstall,
     Keys,

@@ -8,7 +8,7 @@ namespace Ka.Engine.Steps;
 
 /// <summary>Writes what the nodes boot next.</summary>
 public sealed record ChooseBoot(BootChoice Choice, TimeSpan Turn)
-    : MicroStep(Choice switch { BootChoice.Minimal => "boot_minimal", BootChoice.LocalDisk => "boot_local_disk" }, Turn)
+    : MicroStep(Choice switch { BootChoice.Minimal => "boot_minimal", BootChoice.LocalDisk => "boot_local_disk", BootChoice.Profile => "boot_profile" }, Turn)
 {
     public override IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, CancellationToken cancel) =>
         world.Boot.ChooseAsync(run.Nodes, Choice, run.Attempt, cancel);

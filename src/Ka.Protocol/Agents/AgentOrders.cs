@@ -18,6 +18,7 @@ namespace Ka.Protocol.Agents;
 [JsonDerivedType(typeof(InstallHostCertificate), "host-certificate")]
 [JsonDerivedType(typeof(PutFile), "put")]
 [JsonDerivedType(typeof(WriteFiles), "files")]
+[JsonDerivedType(typeof(ConfigureNetwork), "network")]
 [JsonDerivedType(typeof(InstallBootloader), "bootloader")]
 [JsonDerivedType(typeof(SyncTarget), "sync")]
 [JsonDerivedType(typeof(KexecTarget), "kexec")]
@@ -122,6 +123,11 @@ public sealed record InstallHostCertificate(string Certificate) : AgentOrder;
 /// <param name="Destination">Absolute directory once the variables (<c>$NAME</c>, <c>${NAME}</c>) in it are replaced.</param>
 /// <param name="Variables">As for a script.</param>
 public sealed record PutFile(string FileSha256, string FileName, string Destination, ImmutableDictionary<string, string> Variables) : AgentOrder;
+
+/// <summary>Lets the target ask DHCP on the interface that the node boots from, by the stack that its description names.</summary>
+/// <param name="Mac">Of that interface.</param>
+/// <remarks>Result value: <c>files</c>. An image without the stack, or that does not use it, is refused.</remarks>
+public sealed record ConfigureNetwork(NetworkStack Stack, string Mac) : AgentOrder;
 
 /// <summary>Writes small files of the target, rendered for this node; links in their place are followed inside the target only.</summary>
 public sealed record WriteFiles(ImmutableArray<RenderedFile> Files) : AgentOrder;

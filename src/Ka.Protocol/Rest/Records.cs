@@ -29,6 +29,9 @@ public sealed record DeployBody(string Environment, string Nodes, ImmutableArray
 
     /// <summary>Custom operations beside or in place of the site's; their files are referred to by digest, the client has sent them before.</summary>
     public ApplyBody? CustomSteps { get; init; }
+
+    /// <summary>What the nodes boot from the network at the end, in place of their local disk; files by digest, the client has sent them before.</summary>
+    public ApplyBody? BootProfile { get; init; }
 }
 
 /// <summary>What a deployment would do.</summary>
@@ -38,7 +41,17 @@ public sealed record PlanReply(
 {
     /// <summary>Steps that the image does not need or does not allow, each with its reason.</summary>
     public ImmutableArray<string> LeftOut { get; init; } = [];
+
+    /// <summary>What the nodes boot at the end in place of their local disk, or null.</summary>
+    public PlannedProfile? BootProfile { get; init; }
 }
+
+/// <summary>A boot profile as one node gets it.</summary>
+/// <param name="Node">The first one.</param>
+public sealed record PlannedProfile(string File, PlannedFile Kernel, PlannedFile? Initrd, string Node, string Params);
+
+/// <summary>A file that a request brings.</summary>
+public sealed record PlannedFile(string Path, string Sha256, long Bytes);
 
 /// <summary>A macro step of a plan with its strategies in order.</summary>
 public sealed record PlannedMacroStep(string Name, ImmutableArray<PlannedStrategy> Strategies);
@@ -77,6 +90,9 @@ public sealed record OperationReply(
 {
     /// <summary>The step before which the nodes were to be left as they are, or null.</summary>
     public string? Breakpoint { get; init; }
+
+    /// <summary>The document of the boot profile that the nodes boot from the network at the end, or null for their local disks.</summary>
+    public string? BootProfile { get; init; }
 }
 
 /// <summary>Where one node is.</summary>
@@ -171,7 +187,18 @@ public sealed record NodeReply(
     string? Fault,
     bool AgentConnected,
     DateTimeOffset? ChangedAt,
-    System.Text.Json.JsonElement? Inventory);
+    System.Text.Json.JsonElement? Inventory)
+{
+    /// <summary>What it boots from the network while no operation holds it; null for its local disk.</summary>
+    public NodeProfileReply? BootProfile { get; init; }
+}
+
+/// <param name="Operation">The deployment that brought it.</param>
+/// <param name="Kernel">SHA-256.</param>
+public sealed record NodeProfileReply(string Operation, string Kernel, string? Initrd, string Params);
+
+/// <summary>Nodes that boot their local disks again.</summary>
+public sealed record ForgottenReply(string Nodes, int Count);
 
 /// <summary>How a node is reached and recognised by ssh.</summary>
 /// <param name="HostKeys">Plain host keys of its latest deployments, the newest first.</param>

@@ -34,6 +34,7 @@ namespace Ka.Protocol.Rest;
 [JsonSerializable(typeof(ImmutableArray<NodeReply>))]
 [JsonSerializable(typeof(NodeReply[]))]
 [JsonSerializable(typeof(NodeKeyReply))]
+[JsonSerializable(typeof(ForgottenReply))]
 [JsonSerializable(typeof(VersionReply))]
 [JsonSerializable(typeof(Problem))]
 public sealed partial class RestJson : JsonSerializerContext;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Ka.Core.BootProfiles;
 using Ka.Core.Clusters;
 using Ka.Core.Disks;
 using Ka.Core.Documents;
@@ -12,12 +13,33 @@ namespace Ka.Server.Api;
 /// <summary>What a person asks for beside environment and nodes, put over what the cluster says.</summary>
 static class DeployChoices
 {
-    public static DeployOptions Options(DeployBody body) => new()
+    public static DeployOptions Options(DeployBody body, FileStore files, ICollection<Fault> faults) => new()
     {
         Partitioning = !body.NoPartitioning,
         Bootloader = !body.NoBootloader,
         Breakpoint = body.Breakpoint,
+        Profile = body.BootProfile is { } profile ? Profile(profile, files, faults) : null,
     };
+
+    static ProfileTemplate? Profile(ApplyBody document, FileStore files, ICollection<Fault> faults)
+    {
+        var (reading, errors) = BootProfileReader.Read(document.File, document.Text);
+        foreach (var error in errors.Where(e => e.Severity == Severity.Error))
+            faults.Add(Fault.Of(FaultCodes.ProfileInvalid, error.Render(document.Text)));
+        if (reading is null)
+            return null;
+        var kernel = Sent(reading.Kernel);
+        var initrd = reading.Initrd is { } named ? Sent(named) : null;
+        return kernel is null ? null : new ProfileTemplate(document.File, kernel, initrd, reading.Params, reading.ParamsAt.ToString());
+
+        ProfileFile? Sent(NamedFile file)
+        {
+            if (document.Files.TryGetValue(file.Path, out var digest) && FileStore.IsDigest(digest) && files.Has(digest) && new FileInfo(files.PathOf(digest)).Length is > 0 and var bytes)
+                return new ProfileFile(file.Path, digest, bytes);
+            faults.Add(Fault.Of(FaultCodes.ProfileInvalid, $"{file.At}: the file '{DocumentError.Cut(file.Path)}' was not sent, or is empty"));
+            return null;
+        }
+    }
 
     /// <summary>The cluster as this deployment wants it.</summary>
     public static Cluster Over(Cluster cluster, DeployBody body, FileStore files, ICollection<Fault> faults)

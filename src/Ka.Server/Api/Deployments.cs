@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Ka.Core.BootProfiles;
 using Ka.Core.Clusters;
 using Ka.Core.Disks;
 using Ka.Core.Documents;
@@ -28,22 +29,31 @@ public static partial class Deployments
         routes.MapPost("/api/v1/deployments", PostAsync)
             .Needs(Audience.Users, "deploy")
             .Accepts<DeployBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).Produces<PlanReply>();
-        routes.MapPost("/api/v1/deployments/files", FilesAsync)
-            .Needs(Audience.Users, "deploy")
-            .Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
+        MapFiles(routes, "/api/v1/deployments/files", FaultCodes.OperationInvalid, (file, text) =>
+        {
+            var (reading, errors) = OperationsReader.ReadDocument(file, text);
+            return (reading?.Operations.Select(o => o.File).OfType<string>().Distinct(), errors);
+        });
+        MapFiles(routes, "/api/v1/deployments/boot-profile/files", FaultCodes.ProfileInvalid, (file, text) =>
+        {
+            var (reading, errors) = BootProfileReader.Read(file, text);
+            return (reading?.Paths, errors);
+        });
     }
 
-    /// <summary>Which files custom steps name; the client then sends those that the store lacks.</summary>
-    static async Task<IResult> FilesAsync(HttpRequest request, CancellationToken cancel)
-    {
-        var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.ApplyBody, cancel);
-        if (body is null)
-            return refusal!;
-        var (reading, errors) = OperationsReader.ReadDocument(body.File, body.Text);
-        return reading is null
-            ? Problems.Of(StatusCodes.Status422UnprocessableEntity, FaultCodes.OperationInvalid, $"{body.File} has {errors.Length} error(s)", errors, body.Text)
-            : Results.Json(new DescriptionFiles("", 0, [.. reading.Operations.Select(o => o.File).OfType<string>().Distinct()]), RestJson.Default.DescriptionFiles);
-    }
+    /// <summary>Which files a document of a request names; the client then sends those that the store lacks.</summary>
+    static void MapFiles(
+        IEndpointRouteBuilder routes, string route, FaultCode code, Func<string, string, (IEnumerable<string>? Paths, ImmutableArray<DocumentError> Errors)> read) =>
+        routes.MapPost(route, async (HttpRequest request, CancellationToken cancel) =>
+        {
+            var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.ApplyBody, cancel);
+            if (body is null)
+                return refusal!;
+            var (paths, errors) = read(body.File, body.Text);
+            return paths is null
+                ? Problems.Of(StatusCodes.Status422UnprocessableEntity, code, $"{body.File} has {errors.Length} error(s)", errors, body.Text)
+                : Results.Json(new DescriptionFiles("", 0, [.. paths]), RestJson.Default.DescriptionFiles);
+        }).Needs(Audience.Users, "deploy").Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
 
     static async Task<IResult> PostAsync(
         HttpRequest request, Site site, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, WorkflowHost host,
@@ -62,7 +72,7 @@ public static partial class Deployments
         cluster = DeployChoices.Over(cluster!, body, files, faults);
         var asked = new DeployRequest(environment!, cluster, cluster.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults), verify)
         {
-            Options = DeployChoices.Options(body),
+            Options = DeployChoices.Options(body, files, faults),
         };
         var outcome = Planner.Plan(asked);
         faults.AddRange(outcome.Faults);
@@ -92,7 +102,7 @@ public static partial class Deployments
             RestJson.Default.OperationReply, statusCode: StatusCodes.Status201Created);
     }
 
-    static Fault Busy(ImmutableArray<BusyNode> busy) => Fault.Of(
+    internal static Fault Busy(ImmutableArray<BusyNode> busy) => Fault.Of(
         FaultCodes.NodesBusy,
         string.Join("; ", busy.GroupBy(b => b.Workflow).Select(g => $"{NodeSet.FromNames(g.Select(b => NodeName.Parse(b.Node)))} held by {g.Key}")));
 
@@ -201,8 +211,17 @@ public static partial class Deployments
         asked.Needs.WholeDisk ? [$"{set}: the disk of each node whole; it gets the image's own partitions"] : PlannedDisks.Of(asked.Nodes, nodes.Inventories()),
         plan.Breakpoint)
     {
-        LeftOut = asked.Needs.LeftOut,
+        LeftOut = asked.Options.Profile is null ? asked.Needs.LeftOut : asked.Needs.LeftOut.Add("kexec at the end: the boot profile comes from the network"),
+        BootProfile = asked.Options.Profile is { } profile ? Planned(profile, asked) : null,
     };
+
+    static PlannedProfile Planned(ProfileTemplate profile, DeployRequest asked)
+    {
+        profile.TryRender(TemplateValues.Of(asked.Nodes[0], asked.Cluster, asked.Environment), out var line, out _);
+        return new PlannedProfile(profile.File, Of(profile.Kernel)!, Of(profile.Initrd), asked.Nodes[0].Name, line.ToString());
+
+        static PlannedFile? Of(ProfileFile? file) => file is null ? null : new PlannedFile(file.Path, file.Sha256, file.Bytes);
+    }
 
     /// <summary>Six characters of Crockford's base 32 without the ones that are misread: enough for a site, short to type.</summary>
     static string NewId() => RandomNumberGenerator.GetString("23456789ABCDEFGHJKMNPQRSTVWXYZ", 6);

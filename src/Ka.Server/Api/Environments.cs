@@ -108,14 +108,18 @@ public static class Environments
         return Results.Json(new ApplyReply("created", Reply(environment)), RestJson.Default.ApplyReply, statusCode: StatusCodes.Status201Created);
     }
 
-    static IResult Remove(string name, int version, EnvironmentCatalogue catalogue, WorkflowTable workflows, FileStore files)
+    static IResult Remove(string name, int version, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files)
     {
         if (catalogue.Find(name, version) is not { } environment)
             return Unknown($"{name}:{version}");
-        if (workflows.Running().FirstOrDefault(w => w.Workflow.Environment.Name == name && w.Workflow.Environment.Version == version) is { } user)
+        var running = workflows.Running();
+        if (running.FirstOrDefault(w => w.Workflow.Environment.Name == name && w.Workflow.Environment.Version == version) is { } user)
             return Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.EnvironmentInUse, $"{name}:{version} is being deployed by {user.Workflow.Id}"));
         catalogue.Remove(name, version);
-        var used = catalogue.All().SelectMany(Registrar.FilesOf).ToHashSet(StringComparer.Ordinal);
+        var used = catalogue.All().SelectMany(Registrar.FilesOf)
+            .Concat(nodes.BootProfiles().SelectMany(p => new[] { p.Kernel, p.Initrd }).OfType<string>())
+            .Concat(running.Select(w => w.Workflow.Options.Profile).SelectMany(p => new[] { p?.Kernel.Sha256, p?.Initrd?.Sha256 }).OfType<string>())
+            .ToHashSet(StringComparer.Ordinal);
         foreach (var file in Registrar.FilesOf(environment).Where(f => !used.Contains(f)))
             FileManifests.RemoveImage(files, file);
         return Results.NoContent();

@@ -5,6 +5,7 @@ using Ka.Core.Faults;
 using Ka.Core.NodeSets;
 using Ka.Protocol.Rest;
 using Ka.Server.Agents;
+using Ka.Server.Boot;
 using Ka.Server.Hosting;
 using Ka.Store;
 
@@ -18,6 +19,7 @@ public static class Nodes
         routes.MapGet("/api/v1/nodes", List).Needs(Audience.Users, "view").Produces<ImmutableArray<NodeReply>>();
         routes.MapGet("/api/v1/nodes/{name}", Show).Needs(Audience.Users, "view").Produces<NodeReply>();
         routes.MapGet("/api/v1/nodes/{name}/key", Key).Needs(Audience.Users, "admin").Produces<NodeKeyReply>();
+        routes.MapDelete("/api/v1/nodes/boot-profile", ForgetProfiles).Needs(Audience.Users, "deploy").Produces<ForgottenReply>();
         routes.MapGet("/api/v1/nodes/{name}/ssh", Ssh).Needs(Audience.Users, "view").Produces<NodeSshReply>();
     }
 
@@ -46,6 +48,21 @@ public static class Nodes
             ? Results.Json(Replies(NodeSet.FromNames(NodeName.Parse(name)), site, table, workflows, hub, withInventory: true).Single(), RestJson.Default.NodeReply)
             : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
 
+    /// <summary>Lets nodes boot their local disks again in place of the profile that a deployment left.</summary>
+    static IResult ForgetProfiles(string nodes, Site site, NodeBoots boots)
+    {
+        if (!NodeSet.TryParse(nodes, site.NodeSets, out var set, out var error))
+            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesInvalid, $"node set: {error}"));
+        if (set.IsEmpty)
+            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesEmpty, "the node set is empty"));
+        if (!set.IsSubsetOf(site.AllNodes))
+            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"no cluster of this server has {set - site.AllNodes}"));
+        var (removed, busy) = boots.ForgetProfiles([.. set.Select(n => n.Value)]);
+        return busy.IsEmpty
+            ? Results.Json(new ForgottenReply(removed.IsEmpty ? "" : NodeSet.FromNames(removed.Select(NodeName.Parse)).ToString(), removed.Length), RestJson.Default.ForgottenReply)
+            : Problems.Of(StatusCodes.Status409Conflict, Deployments.Busy(busy));
+    }
+
     /// <summary>The key of the node's encrypted disk, for who must open it at the console.</summary>
     static IResult Key(string name, Site site, ServerSecrets secrets, HttpContext context)
     {
@@ -61,6 +78,7 @@ public static class Nodes
     {
         var states = table.States();
         var leases = workflows.Leases();
+        var profiles = table.BootProfiles().ToDictionary(p => p.Node, StringComparer.Ordinal);
         var inventories = withInventory ? table.Inventories() : ImmutableDictionary<string, string>.Empty;
         foreach (var name in set)
         {
@@ -69,7 +87,10 @@ public static class Nodes
             yield return new NodeReply(
                 node.Name, cluster.Name, node.Mac, node.Address, node.Firmware, node.Rack, node.Power.Kind, state?.State ?? "unknown", state?.Environment,
                 leases.GetValueOrDefault(node.Name), state?.Fault?.Code.Text, hub.IsConnected(node.Name), state?.At,
-                inventories.TryGetValue(node.Name, out var document) ? JsonDocument.Parse(document).RootElement : null);
+                inventories.TryGetValue(node.Name, out var document) ? JsonDocument.Parse(document).RootElement : null)
+            {
+                BootProfile = profiles.GetValueOrDefault(node.Name) is { } p ? new NodeProfileReply(p.Workflow, p.Kernel, p.Initrd, p.Params) : null,
+            };
         }
     }
 }

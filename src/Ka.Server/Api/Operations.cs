@@ -114,6 +114,7 @@ public static class Operations
             detailed ? [.. fold.Nodes(transferOf)] : [], detailed ? [.. fold.Failures()] : [])
         {
             Breakpoint = workflow.Options.Breakpoint,
+            BootProfile = workflow.Options.Profile?.File,
         };
     }
 

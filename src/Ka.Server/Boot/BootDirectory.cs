@@ -7,6 +7,7 @@ using Ka.Core.NodeSets;
 using Ka.Engine.Ports;
 using Ka.Protocol.Agents;
 using Ka.Server.Agents;
+using Ka.Server.Environments;
 using Ka.Server.Hosting;
 
 namespace Ka.Server.Boot;
@@ -15,7 +16,7 @@ namespace Ka.Server.Boot;
 /// Tells the boot service what each node boots at this moment. The key in a node's URLs is derived from its boot nonce, so that the
 /// files of an earlier boot are gone with it.
 /// </summary>
-public sealed class BootDirectory(Site site, NodeBoots boots, AgentHub hub, ServerSecrets secrets) : IBootDirectory
+public sealed class BootDirectory(Site site, NodeBoots boots, AgentHub hub, ServerSecrets secrets, FileStore files) : IBootDirectory
 {
     public bool TryFindByMac(MacAddress mac, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out BootNode? node)
     {
@@ -46,6 +47,8 @@ public sealed class BootDirectory(Site site, NodeBoots boots, AgentHub hub, Serv
 
     BootProfile ProfileOf(ClusterNode node, BootWish wish)
     {
+        if (wish.Profile is { } left)
+            return new BootProfile.Custom(files.PathOf(left.Kernel), left.Initrd is { } initrd ? files.PathOf(initrd) : null, KernelParameters.Parse(left.Params));
         if (wish is not { Choice: BootChoice.Minimal, Workflow: { } workflow, Nonce: { } nonce })
             return new BootProfile.LocalDisk();
         var nodes = site.Configuration.Nodes;

@@ -46,6 +46,8 @@ public sealed record Description(
 
     public ImmutableArray<TemplateFile> Templates { get; init; } = [];
 
+    public NetworkStack Network { get; init; }
+
     /// <summary>Every script that the environment brings, the pre-install first.</summary>
     public IEnumerable<NamedPostInstall> Installs => PreInstall is { } pre ? PostInstalls.Prepend(pre) : PostInstalls;
 
@@ -60,7 +62,7 @@ public static partial class DescriptionReader
 
     static readonly string[] Keys =
     [
-        "name", "version", "description", "author", "visibility", "destructive", "os", "arch", "alias", "labels", "files", "image", "images", "filesystem", "boot",
+        "name", "version", "description", "author", "visibility", "destructive", "os", "arch", "alias", "labels", "files", "image", "images", "filesystem", "boot", "network",
         "postinstall", "postinstalls", "preinstall", "partition_type", "multipart", "options", "custom_variables", "user",
     ];
 
@@ -93,6 +95,7 @@ public static partial class DescriptionReader
             PreInstall = top.Node("preinstall") is { } pre ? PostInstall(binder.Mapping(pre, "the pre-install", InstallKeys)) : null,
             Variables = InstallsReader.Variables(binder, top, "custom_variables", Code),
             Templates = [.. TemplateReader.Read(binder, top)],
+            Network = Network(top),
         };
         return (binder.HasErrors ? null : description, binder.Findings);
     }
@@ -107,6 +110,26 @@ public static partial class DescriptionReader
         ".lz4" => ImageCompression.Lz4,
         _ => ImageCompression.None,
     };
+
+    static NetworkStack Network(YamlSection top)
+    {
+        switch (top.OptionalText("network"))
+        {
+            case null or "none":
+                return NetworkStack.None;
+            case "systemd-networkd":
+                return NetworkStack.SystemdNetworkd;
+            case "ifupdown":
+                return NetworkStack.Ifupdown;
+            case "networkmanager":
+                return NetworkStack.NetworkManager;
+            case var other:
+                top.Refuse(
+                    "network", Code, $"'{DocumentError.Cut(other)}' is no network stack", "systemd-networkd, ifupdown, networkmanager or none",
+                    Suggestion.DidYouMean(other, ["systemd-networkd", "ifupdown", "networkmanager", "none"]));
+                return NetworkStack.None;
+        }
+    }
 
     static FileSystemKind FileSystem(YamlSection top, YamlBinder binder)
     {

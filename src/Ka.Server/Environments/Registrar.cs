@@ -86,6 +86,7 @@ public static class Registrar
         Variables = description.Variables,
         Parts = images.Length == 1 ? null : [.. images.Skip(1).Select((image, i) => new ImagePart(description.Images[i + 1].Partition, image))],
         Files = description.Templates,
+        Network = description.Network,
     };
 
     static PostInstall Make(NamedPostInstall install, string name, ImmutableDictionary<string, string> digests) => new(
@@ -98,7 +99,7 @@ public static class Registrar
     /// <summary>Whether registering the second over the first would change nothing.</summary>
     public static bool SameContent(OsEnvironment a, OsEnvironment b) =>
         SameImages(a.Images(), b.Images()) && a.Description == b.Description && a.Author == b.Author && a.Visibility == b.Visibility && a.Destructive == b.Destructive
-        && a.Os == b.Os && a.Arch == b.Arch && a.FileSystem == b.FileSystem
+        && a.Os == b.Os && a.Network == b.Network && a.Arch == b.Arch && a.FileSystem == b.FileSystem
         && a.Boot.Kernel == b.Boot.Kernel && a.Boot.Initrd == b.Boot.Initrd && a.Boot.Params.SequenceEqual(b.Boot.Params)
         && a.Variables.SequenceEqual(b.Variables) && a.Files.SequenceEqual(b.Files)
         && a.PostInstalls.Length == b.PostInstalls.Length

@@ -128,6 +128,9 @@ sealed class AgentPort(
                 break;
             case AgentTask.HostCertificate:
                 break; // made with its signature
+            case AgentTask.Network:
+                yield return new ConfigureNetwork(environment.Network, node.Mac);
+                break;
             case AgentTask.Files:
                 yield return Files(node);
                 break;
@@ -240,6 +243,7 @@ sealed class AgentPort(
         AgentTask.Verify => "verify",
         AgentTask.Identity => "identity",
         AgentTask.HostCertificate => "host_certificate",
+        AgentTask.Network => "network",
         AgentTask.Files => "files",
         AgentTask.PostInstall => "post_install",
         AgentTask.Keys => "keys",

@@ -2,11 +2,13 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Runtime.CompilerServices;
 using Ka.Core.Clusters;
+using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
 using Ka.Drivers.Probes;
 using Ka.Engine;
 using Ka.Engine.Ports;
+using Ka.Engine.Workflows;
 using Ka.Server.Agents;
 using Ka.Server.Boot;
 using Ka.Store;
@@ -14,16 +16,18 @@ using Ka.Store;
 namespace Ka.Server.Workflows;
 
 /// <summary>The boot port of one workflow.</summary>
-sealed class BootPort(string workflow, ImmutableArray<ClusterNode> roster, NodeBoots boots) : IBoot
+sealed class BootPort(Workflow workflow, NodeBoots boots) : IBoot
 {
+    readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;
+
     public async IAsyncEnumerable<NodeResult> ChooseAsync(
         NodeBits nodes, BootChoice choice, AttemptId attempt, [EnumeratorCancellation] CancellationToken cancel)
     {
         Fault? fault = null;
         try
         {
-            string[] names = [.. nodes.Select(i => roster[i].Name)];
-            await Task.Run(() => boots.Choose(workflow, names, choice), cancel);
+            string[] names = [.. nodes.Select(i => _roster[i].Name)];
+            await Task.Run(() => boots.Choose(workflow.Id, names, choice, choice == BootChoice.Profile ? [.. nodes.Select(i => ProfileOf(_roster[i]))] : null), cancel);
         }
         catch (Exception e) when (e is System.Data.Common.DbException or IOException)
         {
@@ -31,6 +35,15 @@ sealed class BootPort(string workflow, ImmutableArray<ClusterNode> roster, NodeB
         }
         foreach (var node in nodes)
             yield return new NodeResult(node, fault);
+    }
+
+    /// <exception cref="InvalidOperationException">The planner let a profile pass that has no rendering.</exception>
+    NodeProfile ProfileOf(ClusterNode node)
+    {
+        var profile = workflow.Options.Profile!;
+        return profile.TryRender(TemplateValues.Of(node, workflow.Cluster, workflow.Environment), out var parameters, out var errors)
+            ? new NodeProfile(node.Name, workflow.Id, profile.Kernel.Sha256, profile.Initrd?.Sha256, parameters.ToString())
+            : throw new InvalidOperationException(errors[0]);
     }
 }
 

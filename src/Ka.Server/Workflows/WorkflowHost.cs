@@ -96,7 +96,7 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
         var world = new Engine.Ports.World(
             have.Clock,
             new PowerControl(roster, have.Clock, PowerDrivers.Find, node => have.Hub.HasCheckedIn(workflow.Id, node)),
-            new BootPort(workflow.Id, roster, have.Boots),
+            new BootPort(workflow, have.Boots),
             new PresencePort(workflow.Id, roster, have.Hub, have.Boots, have.Nodes, have.Clock),
             agents,
             new ChainBroadcast(workflow, agents, have.Hub, have.Source, have.Address, have.Files, have.Secrets),
