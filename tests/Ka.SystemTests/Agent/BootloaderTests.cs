@@ -65,6 +65,55 @@ public sealed class BootloaderTests : IDisposable
         await _node.MustCarry(new SyncTarget(Unmount: true)); // nothing is left bound
     }
 
+    /// <summary>Its ESP holds ext4: not every kernel that runs these tests has vfat.</summary>
+    static readonly DiskLayout WithEsp = new(PartitionTableKind.Gpt,
+    [
+        new("esp", 64 * MiB, PartitionType.EfiSystem, FileSystemKind.Ext4, MountPoint: "/boot/efi"),
+        new("root", null, PartitionType.Linux, FileSystemKind.Ext4, Deploy: true),
+    ]);
+
+    [Fact]
+    public async Task With_secure_boot_the_images_signed_loaders_go_where_firmware_and_grub_look_and_nothing_is_run()
+    {
+        using var node = new LoopNode(Path.Combine(_root, "s"), 512 * MiB, secureBoot: true);
+        await node.MustCarry(new PartitionDisk(node.Select, WithEsp, null));
+        await node.MustCarry(new FormatPartitions(node.Select, WithEsp, FileSystemKind.Ext4, OnlyDeploy: false));
+        await node.MustCarry(new MountTarget(node.Select, WithEsp, FileSystemKind.Ext4));
+        Put("/boot/vmlinuz", "kernel");
+        var order = new InstallBootloader(new BootTarget("/boot/vmlinuz", null, ["quiet"]), node.Select, WithEsp);
+        await Lacks("shim-signed");
+        Put("/usr/lib/shim/shimx64.efi.signed", "shim");
+        await Lacks("grub-efi-amd64-signed");
+        Put("/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", "MZ\0/EFI/debian\0");
+
+        var outcome = await node.MustCarry(order);
+        Assert.Equal("signed", outcome.Values!["grub"]);
+        var esp = node.Target + "/boot/efi/EFI";
+        Assert.Equal("shim", File.ReadAllText(esp + "/BOOT/BOOTX64.EFI"));
+        Assert.Equal("shim", File.ReadAllText(esp + "/debian/shimx64.efi"));
+        Assert.Equal(File.ReadAllText(esp + "/BOOT/grubx64.efi"), File.ReadAllText(esp + "/debian/grubx64.efi"));
+        Assert.False(File.Exists(esp + "/BOOT/fbx64.efi")); // it would change the boot order
+        Program.Run("grub-script-check", esp + "/debian/grub.cfg");
+        var root = Program.Run("blkid", "-c", "/dev/null", "-s", "UUID", "-o", "value", node.Device + "p2").Trim();
+        Assert.Contains($"--set=root '{root}'", File.ReadAllText(esp + "/debian/grub.cfg"));
+        Assert.Contains("linux '/boot/vmlinuz'", File.ReadAllText(node.Target + "/boot/grub/grub.cfg"));
+        Assert.False(File.Exists(_root + "/said"));
+        await node.MustCarry(new SyncTarget(Unmount: true));
+
+        void Put(string path, string text)
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(node.Target + path)!);
+            File.WriteAllText(node.Target + path, text);
+        }
+
+        async Task Lacks(string package)
+        {
+            var fault = (await node.Carry(order)).Fault!;
+            Assert.Equal("image.lacks_package", fault.Code.Text);
+            Assert.Contains($"'{package}'", fault.Message);
+        }
+    }
+
     [Fact]
     public async Task A_kernel_that_is_not_in_the_image_is_named()
     {
