@@ -7,7 +7,7 @@ using Ka.Protocol.Agents;
 namespace Ka.Agent.Orders;
 
 /// <summary>Carries out <see cref="InstallBootloader"/>.</summary>
-/// <remarks>Result values: <c>grub</c> (<c>image</c> or <c>minimal</c>: whose GRUB it is; <c>signed</c>: the image's, for Secure Boot), <c>config</c> (<c>mkconfig</c> or <c>ka</c>).</remarks>
+/// <remarks>Result values: <c>loader</c> (<c>systemd-boot</c>), or <c>grub</c> (<c>image</c> or <c>minimal</c>: whose GRUB it is; <c>signed</c>: the image's, for Secure Boot), <c>config</c> (<c>mkconfig</c> or <c>ka</c>).</remarks>
 static class Bootloader
 {
     const UnixFileMode Public = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
@@ -46,6 +46,12 @@ static class Bootloader
 
     static async Task<OrderOutcome> Install(BootTarget order, BootFiles boot, string uuid, TargetDisk disk, OrderContext context, CancellationToken cancel)
     {
+        if (SystemdBoot.IsChosen(order.Loader, context))
+        {
+            return SystemdBoot.Install(boot, order.Params.Insert(0, disk.RootParameter(uuid)), disk, context) is { } refused
+                ? refused
+                : OrderOutcome.Found(("loader", "systemd-boot"), ("config", "ka"));
+        }
         var (whose, installed, fault) = context.SecureBoot
             ? ("signed", null, SignedLoaders.Install(disk, uuid, context.Paths.Target))
             : await InstallGrub(disk, context, cancel);

@@ -1,6 +1,5 @@
 using System.Text;
 using Ka.Agent.Machine;
-using Ka.Core.Disks;
 using Ka.Core.Faults;
 
 namespace Ka.Agent.Orders;
@@ -16,7 +15,7 @@ static class SignedLoaders
     const string Shim = "/usr/lib/shim/shimx64.efi.signed", Grub = "/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed";
 
     /// <summary>Enrols keys of the machine's owner when shim was told to; not every shim brings it.</summary>
-    static readonly string[] KeyPrograms = ["/usr/lib/shim/mmx64.efi", "/usr/lib/shim/mmx64.efi.signed"];
+    static readonly string[] KeyPrograms = ["/usr/lib/shim/mmx64.efi.signed", "/usr/lib/shim/mmx64.efi"];
 
     /// <summary>Puts them on the EFI system partition; null when all is there.</summary>
     public static Fault? Install(TargetDisk disk, string rootUuid, string target)
@@ -28,7 +27,7 @@ static class SignedLoaders
                 return Fault.Of(FaultCodes.ImageLacksPackage, $"The node enforces Secure Boot; the image lacks the package '{package}'.", $"looked for {file}");
             }
         }
-        if (disk.Partitions.FirstOrDefault(p => p.Spec is { Type: PartitionType.EfiSystem, Keep: false })?.MountPoint is not { } esp)
+        if (disk.EfiSystem is not { } esp)
         {
             return Fault.Of(FaultCodes.BootloaderFailed, "The layout has no EFI system partition of its own, which Secure Boot starts from.");
         }
@@ -71,10 +70,5 @@ static class SignedLoaders
         return text.Length > 0 && text[5..].All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_') ? text : null;
     }
 
-    static void Copy(string target, string from, string to)
-    {
-        var (source, place) = (TargetPath.Resolve(target, from)!, TargetPath.Resolve(target, to) ?? throw new IOException($"{to}: too many symbolic links"));
-        Directory.CreateDirectory(Path.GetDirectoryName(place)!);
-        File.Copy(source, place, overwrite: true);
-    }
+    static void Copy(string target, string from, string to) => TargetPath.Copy(target, TargetPath.Resolve(target, from)!, to);
 }

@@ -18,8 +18,8 @@ sealed class LoopNode : IDisposable
     readonly FileFetcher _files;
 
     /// <param name="files">Where the node fetches files; null when it does not.</param>
-    /// <param name="secureBoot">A UEFI node that enforces Secure Boot; else one with BIOS.</param>
-    public LoopNode(string root, long diskBytes, FilesOverTls? files = null, bool secureBoot = false)
+    /// <param name="secureBoot">A UEFI node that enforces Secure Boot.</param>
+    public LoopNode(string root, long diskBytes, FilesOverTls? files = null, bool secureBoot = false, bool uefi = false)
     {
         _root = root;
         _files = new FileFetcher(new BootParameters("127.0.0.1", files?.Port ?? 1, files?.Fingerprint ?? new string('0', 64), null, ""), () => "session");
@@ -35,7 +35,7 @@ sealed class LoopNode : IDisposable
         Directory.CreateDirectory(paths.Run);
         Directory.CreateDirectory(paths.EfiVariables);
         File.WriteAllBytes(paths.EfiVariables + "/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", [6, 0, 0, 0, (byte)(secureBoot ? 1 : 0)]);
-        _context = new OrderContext(paths, secureBoot ? "uefi" : "bios", Chain, _files, ChainOptions.Default with { Linger = TimeSpan.FromMilliseconds(100) });
+        _context = new OrderContext(paths, secureBoot || uefi ? "uefi" : "bios", Chain, _files, ChainOptions.Default with { Linger = TimeSpan.FromMilliseconds(100) });
     }
 
     public string Device { get; }

@@ -33,6 +33,10 @@ public sealed class SecureBootParts : IDisposable
         Assert.Equal(directory, SignedLoaders.DirectoryOf(Encoding.Latin1.GetBytes(program)));
 
     [Fact]
+    public void An_entry_of_systemd_boot_has_a_key_on_each_line() => Assert.Equal(
+        ["title Deployed by Ka", "linux /ka/linux", "options root=UUID=x a=\"b c\""], SystemdBoot.Entry("root=UUID=x a=\"b c\"", withInitrd: false).TrimEnd().Split('\n')[1..]);
+
+    [Fact]
     public void The_signed_grub_goes_on_with_the_configuration_of_the_system() => Assert.Equal(
         "search --no-floppy --fs-uuid --set=root 'ab-12'\nset prefix=($root)'/boot/grub'\nconfigfile $prefix/grub.cfg\n", SignedLoaders.Configuration("ab-12", "/boot/grub"));
 }
