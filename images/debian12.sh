@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds debian12: an ordinary Debian 12 server with systemd, sshd, DHCP on every wired interface and GRUB for BIOS
-# and UEFI. With --full also what roots on LVM, RAID, LUKS, btrfs and xfs need. No password, no host keys, no machine-id: the deployment and the first boot make them.
+# and UEFI. With --full also what roots on LVM, RAID, LUKS, btrfs and xfs need, and the signed loaders of Secure Boot. No password, no host keys, no machine-id: the deployment and the first boot make them.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
@@ -12,7 +12,8 @@ Builds DIR/NAME.tar.zst and DIR/NAME.yaml with mmdebstrap, from the mirror the h
 (else from mmdebstrap's default). The image itself names the public mirrors.
 
   --out DIR       where the files go
-  --full          debian12-full: also lvm2, mdadm, cryptsetup-initramfs, btrfs-progs and xfsprogs
+  --full          debian12-full: also lvm2, mdadm, cryptsetup-initramfs, btrfs-progs, xfsprogs, and for Secure Boot
+                  shim-signed and grub-efi-amd64-signed
   --level N       zstd level, 1-19 (default 12)
   --version N     the environment's version number (default 1)
   --kernel NAME   kernel package (default linux-image-cloud-amd64; on real machines linux-image-amd64)
@@ -25,7 +26,7 @@ out='' level=12 version=1 kernel=linux-image-cloud-amd64 name=debian12 more=''
 while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) help; exit 0 ;;
-        --full) name=debian12-full more=lvm2,mdadm,cryptsetup-initramfs,btrfs-progs,xfsprogs,dosfstools; shift ;;
+        --full) name=debian12-full more=lvm2,mdadm,cryptsetup-initramfs,btrfs-progs,xfsprogs,dosfstools,shim-signed,grub-efi-amd64-signed; shift ;;
         --out) out=$(value "$@"); shift 2 ;;
         --level) level=$(value "$@"); shift 2 ;;
         --version) version=$(value "$@"); shift 2 ;;

@@ -37,7 +37,12 @@ public sealed class BootServer(BootSettings settings, IBootDirectory directory, 
     {
         try
         {
-            var loaders = settings.Loaders.ToFrozenDictionary(name => name, name => new ReadOnlyMemory<byte>(File.ReadAllBytes(Path.Combine(settings.LoaderDirectory, name))));
+            if (settings.MissingLoaders().ToArray() is { Length: > 0 } missing)
+            {
+                throw new IOException(string.Join("; ", missing));
+            }
+
+            var loaders = settings.Loaders.Concat(settings.SignedLoaders).ToFrozenDictionary(name => name, name => new ReadOnlyMemory<byte>(File.ReadAllBytes(Path.Combine(settings.LoaderDirectory, name))));
             if (settings.Mode != DhcpMode.Off)
             {
                 ListenDhcp(Open(IPAddress.Any, 67), DhcpPort.Dhcp);
@@ -48,7 +53,7 @@ public sealed class BootServer(BootSettings settings, IBootDirectory directory, 
                 ListenDhcp(Open(settings.Address, 4011), DhcpPort.PxeProxy);
             }
 
-            ListenTftp(Open(settings.Address, 69), new(loaders, address => settings.NetworkOf(address) is not null));
+            ListenTftp(Open(settings.Address, 69), new(new TftpFiles(settings, directory, loaders).Find, address => settings.NetworkOf(address) is not null));
         }
         catch
         {
@@ -110,16 +115,15 @@ public sealed class BootServer(BootSettings settings, IBootDirectory directory, 
         _loops.Add(Task.Run(() => Receive(socket, async (from, packet) =>
         {
             IReadOnlyList<TftpReply> replies;
-            BootEventKind? kind;
-            string detail;
+            TftpNote? note;
             lock (_tftpGate)
             {
-                (replies, kind, detail) = exchange.Receive(from, packet.Span, Now());
+                (replies, note) = exchange.Receive(from, packet.Span, Now());
             }
 
-            if (kind is { } noted)
+            if (note is not null)
             {
-                Note(noted, null, null, from.Address, detail);
+                Note(note.Kind, note.Node, null, from.Address, note.Detail);
             }
 
             await SendAll(socket, replies);

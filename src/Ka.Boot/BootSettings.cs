@@ -60,12 +60,31 @@ public sealed record BootSettings(string Interface, IPAddress Address, Uri HttpB
     /// </summary>
     public string? UefiDiskLoader { get; init; }
 
+    /// <summary>The loader that Microsoft signed and every firmware with Secure Boot starts; it starts what its distribution signed.</summary>
+    public const string Shim = "shimx64.efi";
+
+    /// <summary>The distribution's signed GRUB for the network, under the name that shim asks for.</summary>
+    public const string SignedGrub = "grubx64.efi";
+
+    /// <summary>Whether any node has Secure Boot, so that the signed loaders are needed.</summary>
+    public bool SecureBoot { get; init; }
+
+    /// <summary>Files that nodes with Secure Boot read below their key.</summary>
+    public ImmutableArray<string> SignedLoaders => SecureBoot ? [Shim, SignedGrub] : [];
+
     /// <summary>Files that may be read by TFTP and under <c>/boot/loader/</c>, by exact name.</summary>
     public ImmutableArray<string> Loaders => [.. new[] { BiosLoader, UefiLoader, UefiHttpLoader, UefiDiskLoader }.OfType<string>().Distinct()];
 
     /// <summary>The node's script, kernel and initial RAM disk.</summary>
     public BootUrls UrlsOf(BootNode node) => new(
         Url(node, "script.ipxe"), Url(node, "kernel"), Url(node, "initrd"), UefiDiskLoader is null ? null : new(HttpBase, $"boot/loader/{UefiDiskLoader}"));
+
+    /// <summary>The same for GRUB, which speaks TFTP only where it is signed.</summary>
+    public BootUrls TftpUrlsOf(BootNode node)
+    {
+        var below = new Uri($"tftp://{Address}/{node.Key}/");
+        return new(new(below, "grub.cfg"), new(below, "kernel"), new(below, "initrd"));
+    }
 
     /// <summary>The network an address belongs to, or null.</summary>
     public BootNetwork? NetworkOf(IPAddress address) => Networks.FirstOrDefault(network => network.Network.Contains(address));
@@ -98,14 +117,25 @@ public sealed record BootSettings(string Interface, IPAddress Address, Uri HttpB
             yield return $"the lease time {LeaseTime} is not between 1 minute and 30 days";
         }
 
-        foreach (var loader in Loaders)
+        foreach (var missing in MissingLoaders())
         {
-            if (Path.GetFileName(loader) != loader || !File.Exists(Path.Combine(LoaderDirectory, loader)))
-            {
-                yield return $"the loader '{loader}' is not in {LoaderDirectory}; install the package ipxe";
-            }
+            yield return missing;
         }
     }
+
+    /// <summary>The loaders that are not there, one sentence each with the package that brings them.</summary>
+    public IEnumerable<string> MissingLoaders() =>
+        from loader in Loaders.Concat(SignedLoaders)
+        where Path.GetFileName(loader) != loader || !File.Exists(Path.Combine(LoaderDirectory, loader))
+        select $"the loader '{loader}' is not in {LoaderDirectory}; install the package {PackageOf(loader)}";
+
+    /// <summary>The Debian package that brings a loader.</summary>
+    public static string PackageOf(string loader) => loader switch
+    {
+        Shim => "shim-signed",
+        SignedGrub => "grub-efi-amd64-signed",
+        _ => "ipxe",
+    };
 
     private Uri Url(BootNode node, string file) => new(HttpBase, $"boot/{node.Key}/{file}");
 }
@@ -114,7 +144,11 @@ public sealed record BootSettings(string Interface, IPAddress Address, Uri HttpB
 /// <param name="Address">The node's fixed IPv4 address.</param>
 /// <param name="Key">The unguessable part of its URLs: letters and digits, 16 to 64; changes with each boot order.</param>
 /// <param name="Profile">What it boots now.</param>
-public sealed record BootNode(NodeName Name, MacAddress Mac, IPAddress Address, string Key, BootProfile Profile);
+public sealed record BootNode(NodeName Name, MacAddress Mac, IPAddress Address, string Key, BootProfile Profile)
+{
+    /// <summary>Whether its firmware starts only signed loaders.</summary>
+    public bool SecureBoot { get; init; }
+}
 
 /// <summary>Looks up nodes; answers at once from memory and may be asked from any thread.</summary>
 public interface IBootDirectory

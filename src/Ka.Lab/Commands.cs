@@ -51,8 +51,8 @@ public static partial class Commands
     private static Command Up()
     {
         var count = new Argument<int>("N") { Description = $"How many nodes, 1 to {Machine.MostMachines}" };
-        var firmware = new Option<string>("--firmware") { Description = "bios, uefi, or mixed: first half bios, second half uefi", DefaultValueFactory = _ => "mixed" };
-        firmware.AcceptOnlyFromAmong("bios", "uefi", "mixed");
+        var firmware = new Option<string>("--firmware") { Description = "bios, uefi, uefi-secure (Secure Boot enforced), or mixed: first half bios, second half uefi", DefaultValueFactory = _ => "mixed" };
+        firmware.AcceptOnlyFromAmong("bios", "uefi", "uefi-secure", "mixed");
         var memory = new Option<int>("--memory") { Description = "MiB per node, 256 to 65536", DefaultValueFactory = _ => 448 };
         var disk = new Option<string[]>("--disk")
         {
@@ -115,11 +115,11 @@ public static partial class Commands
     {
         Console.WriteLine($"lab {report.Name}: network {report.Network ?? "none"}, {report.Accelerator}, kad {report.Kad}, state {report.State}");
         Console.WriteLine($"site {report.Site}");
-        Console.WriteLine($"{"NODE",-9}{"POWER",-7}{"FIRMWARE",-10}{"ADDRESS",-14}{"MAC",-19}{"BMC",-13}BROKEN");
+        Console.WriteLine($"{"NODE",-9}{"POWER",-7}{"FIRMWARE",-13}{"ADDRESS",-14}{"MAC",-19}{"BMC",-13}BROKEN");
         foreach (var node in report.Nodes)
         {
             var bmc = node.BmcAlive ? node.Bmc : "ended";
-            Console.WriteLine($"{node.Node,-9}{node.Power,-7}{node.Firmware,-10}{node.Address,-14}{node.Mac,-19}{bmc,-13}{string.Join(',', node.Broken)}".TrimEnd());
+            Console.WriteLine($"{node.Node,-9}{node.Power,-7}{node.Firmware,-13}{node.Address,-14}{node.Mac,-19}{bmc,-13}{string.Join(',', node.Broken)}".TrimEnd());
         }
     }
 

@@ -34,7 +34,7 @@ public sealed class Lab(LabPlaces places)
         if (request.Disks.FirstOrDefault(disk => disk.Node is { } node && machines.All(machine => machine.Name != node)) is { } stray)
             throw new LabException($"--disk names '{stray.Node}'; the lab has node1 to node{machines.Count}.", 2);
         Programs.Need(["ip", "setsid", QemuCommandLine.Program, BmcFiles.Program,
-            .. machines.Any(machine => machine.Firmware == Firmware.Uefi) ? [QemuCommandLine.UefiCode] : Array.Empty<string>()]);
+            .. machines.Where(machine => machine.IsUefi).Select(machine => QemuCommandLine.UefiCode(machine.Firmware)).Distinct()]);
         var kad = request.Serve ? FindKad(request.Kad) : null;
         var minimal = Path.GetFullPath(request.Minimal ?? $"{places.State}/minimal");
         if (!LabPlaces.IsPlain(minimal))
@@ -141,8 +141,8 @@ public sealed class Lab(LabPlaces places)
             Directory.CreateDirectory($"{places.Node(machine)}/bmc/persistent");
             foreach (var (disk, i) in facts.DisksOf(machine).Select((disk, i) => (disk, i)))
                 Disks.Sparse(i == 0 ? places.Disk(machine) : places.FurtherDisk(machine, i), disk.Bytes);
-            if (machine.Firmware == Firmware.Uefi && !File.Exists(places.UefiVariables(machine)))
-                File.Copy(QemuCommandLine.UefiVariables, places.UefiVariables(machine));
+            if (machine.IsUefi && !File.Exists(places.UefiVariables(machine)))
+                File.Copy(QemuCommandLine.UefiVariables(machine.Firmware), places.UefiVariables(machine));
             await WritePrivate(places.BmcLan(machine), BmcFiles.Lan(places, machine, password), cancel);
             await File.WriteAllTextAsync(places.BmcEmulation(machine), BmcFiles.Emulation(), cancel);
         }

@@ -7,6 +7,9 @@ public enum Firmware
 {
     Bios,
     Uefi,
+
+    /// <summary>UEFI that starts only what Microsoft's keys vouch for.</summary>
+    UefiSecure,
 }
 
 /// <summary>One virtual node: everything about it follows from its number (from 1) and its firmware.</summary>
@@ -20,6 +23,7 @@ public sealed record Machine(int Number, Firmware Firmware)
     public string Address => $"10.77.0.{100 + Number}";
     public string BmcAddress => $"127.0.1.{Number}";
     public string Tap => $"tap{Number}";
+    public bool IsUefi => Firmware != Firmware.Bios;
 }
 
 /// <summary>How a disk is connected.</summary>
@@ -60,6 +64,7 @@ public sealed record LabFacts(
         {
             "bios" => Firmware.Bios,
             "uefi" => Firmware.Uefi,
+            "uefi-secure" => Firmware.UefiSecure,
             _ => number <= (count + 1) / 2 ? Firmware.Bios : Firmware.Uefi,
         }))];
 }
@@ -99,6 +104,7 @@ public static partial class Spelling
     {
         Firmware.Bios => "bios",
         Firmware.Uefi => "uefi",
+        Firmware.UefiSecure => "uefi-secure",
     };
 
     public static bool TryBreakage(string text, out Breakage breakage)

@@ -19,7 +19,8 @@ public static class Programs
         ["ssh"] = "openssh-client",
         ["setsid"] = "util-linux",
         ["stty"] = "coreutils",
-        [QemuCommandLine.UefiCode] = "ovmf",
+        [QemuCommandLine.UefiCode(Firmware.Uefi)] = "ovmf",
+        [QemuCommandLine.UefiCode(Firmware.UefiSecure)] = "ovmf",
     };
 
     /// <summary>Refuses when a program (or a file with a full path) is missing, naming every package to install at once.</summary>

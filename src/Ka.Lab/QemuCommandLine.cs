@@ -7,8 +7,11 @@ public sealed record StartConditions(bool DiskFirst = false, bool Hung = false, 
 public static class QemuCommandLine
 {
     public const string Program = "qemu-system-x86_64";
-    public const string UefiCode = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-    public const string UefiVariables = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+    public static string UefiCode(Firmware firmware) => $"/usr/share/OVMF/OVMF_CODE_4M{(firmware == Firmware.UefiSecure ? ".secboot" : "")}.fd";
+
+    /// <summary>The variables of a new machine; for Secure Boot with Microsoft's keys, which makes the firmware enforce it.</summary>
+    public static string UefiVariables(Firmware firmware) => $"/usr/share/OVMF/OVMF_VARS_4M{(firmware == Firmware.UefiSecure ? ".ms" : "")}.fd";
 
     /// <summary>Bytes per second of a slow disk.</summary>
     public const long SlowDiskRate = 2_000_000;
@@ -19,7 +22,7 @@ public static class QemuCommandLine
         [
             "-name", $"{facts.Name}-{machine.Name}",
             "-nodefaults", "-no-user-config", "-display", "none",
-            "-machine", "pc,graphics=off",
+            "-machine", machine.Firmware == Firmware.UefiSecure ? "q35,smm=on,graphics=off" : "pc,graphics=off",
             "-accel", facts.Accelerator == "kvm" ? "kvm" : "tcg,thread=multi,tb-size=64",
             "-cpu", facts.Accelerator == "kvm" ? "host" : "max",
             "-smp", "1", "-m", $"{facts.MemoryMiB}",
@@ -27,7 +30,7 @@ public static class QemuCommandLine
             "-serial", "chardev:serial0",
             "-qmp", $"unix:{places.QmpSocket(machine)},server=on,wait=off",
             "-netdev", $"tap,id=net0,ifname={machine.Tap},script=no,downscript=no",
-            "-device", $"virtio-net-pci,id=nic0,netdev=net0,mac={machine.Mac},bootindex={(conditions.DiskFirst ? 2 : 1)}",
+            "-device", $"virtio-net-pci,id=nic0,netdev=net0,mac={machine.Mac},bootindex={(conditions.DiskFirst ? 2 : 1)}{OwnRom(machine)}",
             .. Disks(places, facts, machine, conditions),
             // without a source of randomness sshd waits for entropy
             "-object", "rng-builtin,id=rng0", "-device", "virtio-rng-pci,rng=rng0",
@@ -36,7 +39,7 @@ public static class QemuCommandLine
         ];
         if (conditions.Hung)
             arguments.Add("-S");
-        if (machine.Firmware == Firmware.Uefi)
+        if (machine.IsUefi)
             arguments.AddRange(Uefi(places, machine));
         return arguments;
     }
@@ -60,6 +63,8 @@ public static class QemuCommandLine
             {
                 DiskKind.Virtio => "virtio-blk-pci",
                 DiskKind.Nvme => "nvme",
+                // q35 has AHCI with a disk on each port
+                DiskKind.Sata when machine.Firmware == Firmware.UefiSecure => $"ide-hd,bus=ide.{i}",
                 // the machine's own PIIX controller, two disks on each of its two ports: cloud kernels have no AHCI
                 DiskKind.Sata => $"ide-hd,bus=ide.{i / 2},unit={i % 2}",
                 DiskKind.Scsi => $"scsi-hd,bus=scsi0.0,lun={i}",
@@ -74,10 +79,17 @@ public static class QemuCommandLine
     private static string Throttle(StartConditions conditions) =>
         conditions.Slow ? $",throttling.bps-write={SlowDiskRate}" : "";
 
-    /// <summary>Firmware in flash with the machine's own variables, and no PXE over IPv6, which nobody answers.</summary>
+    /// <summary>QEMU's card brings an unsigned iPXE, which OVMF would start even so; with Secure Boot the firmware's own PXE has to do.</summary>
+    private static string OwnRom(Machine machine) => machine.Firmware == Firmware.UefiSecure ? ",romfile=" : "";
+
+    /// <summary>
+    /// Firmware in flash with the machine's own variables, and no PXE over IPv6, which nobody answers. For Secure Boot only code in
+    /// system management mode may write the variables (OvmfPkg/README, SMM_REQUIRE).
+    /// </summary>
     private static string[] Uefi(LabPlaces places, Machine machine) =>
     [
-        "-drive", $"if=pflash,format=raw,unit=0,readonly=on,file={UefiCode}",
+        .. machine.Firmware == Firmware.UefiSecure ? ["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"] : Array.Empty<string>(),
+        "-drive", $"if=pflash,format=raw,unit=0,readonly=on,file={UefiCode(machine.Firmware)}",
         "-drive", $"if=pflash,format=raw,unit=1,file={places.UefiVariables(machine)}",
         "-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n",
     ];

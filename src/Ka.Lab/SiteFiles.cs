@@ -34,8 +34,9 @@ public static class SiteFiles
                 $"  {machine.Name}: {{ mac: \"{machine.Mac}\", address: {machine.Address}, power: {{ host: {machine.BmcAddress} }} }}\n");
         }
 
-        var uefi = facts.Machines.Where(machine => machine.Firmware == Firmware.Uefi).Select(machine => machine.Number).ToList();
+        var uefi = facts.Machines.Where(machine => machine.IsUefi).Select(machine => machine.Number).ToList();
         var all = uefi.Count == facts.Machines.Count;
+        var secure = facts.Machines.All(machine => machine.Firmware == Firmware.UefiSecure);
         if (uefi.Count > 0 && !all)
         {
             var nodes = uefi.Count == 1 ? $"node{uefi[0]}" : $"node[{uefi[0]}-{uefi[^1]}]";
@@ -45,6 +46,7 @@ public static class SiteFiles
         text.Append(CultureInfo.InvariantCulture, $$"""
             defaults:
               firmware: {{Spelling.Of(all ? Firmware.Uefi : Firmware.Bios)}}
+              secureBoot: {{(secure ? "true" : "false")}}
               power: { kind: ipmi, user: {{BmcFiles.User}}, passwordFile: {{places.BmcPassword}}, cipher: 3 }
               disk:
                 select: { minSize: 1GiB }

@@ -8,7 +8,8 @@ sealed record AgentPaths(
     string Run = "/run/ka",
     string Target = "/mnt/dest",
     string Home = "/root",
-    string OsRelease = "/etc/os-release")
+    string OsRelease = "/etc/os-release",
+    string EfiVariables = "/sys/firmware/efi/efivars")
 {
     /// <summary>Whether the agent runs in Ka's own minimal environment and not in a system that somebody uses (os-release(5)).</summary>
     public bool InMinimalEnvironment => File.Exists(OsRelease) && File.ReadLines(OsRelease).Contains("ID=ka-minimal");

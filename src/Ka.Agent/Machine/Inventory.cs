@@ -25,6 +25,13 @@ static class Inventory
             Nics(paths));
     }
 
+    /// <summary>Whether the variable SecureBoot (UEFI 2.10 section 3.3) is 1; efivarfs puts four bytes of attributes before its value.</summary>
+    public static bool SecureBoot(AgentPaths paths)
+    {
+        var variable = Path.Combine(paths.EfiVariables, "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c");
+        return File.Exists(variable) && File.ReadAllBytes(variable) is [_, _, _, _, 1];
+    }
+
     /// <summary><c>uefi</c> when the kernel was given EFI services, else <c>bios</c>.</summary>
     public static string Firmware(AgentPaths paths) => Directory.Exists(Path.Combine(paths.Sys, "firmware/efi")) ? "uefi" : "bios";
 

@@ -75,6 +75,16 @@ static class TargetPath
         return Inside(root, real);
     }
 
+    /// <summary>Copies a file to a path of the target; a link in its place is followed inside the target only.</summary>
+    /// <param name="from">A real path.</param>
+    /// <exception cref="IOException">It cannot be written.</exception>
+    public static void Copy(string root, string from, string path)
+    {
+        var real = Resolve(root, path) ?? throw new IOException($"{path}: too many symbolic links");
+        Directory.CreateDirectory(Path.GetDirectoryName(real)!);
+        File.Copy(from, real, overwrite: true);
+    }
+
     /// <summary>The text of a file of the target, or null when it is not there.</summary>
     public static string? Read(string root, string path)
     {

@@ -7,7 +7,7 @@ using Ka.Protocol.Agents;
 namespace Ka.Agent.Orders;
 
 /// <summary>Carries out <see cref="InstallBootloader"/>.</summary>
-/// <remarks>Result values: <c>grub</c> (<c>image</c> or <c>minimal</c>: whose GRUB it is), <c>config</c> (<c>mkconfig</c> or <c>ka</c>).</remarks>
+/// <remarks>Result values: <c>loader</c> (<c>systemd-boot</c>), or <c>grub</c> (<c>image</c> or <c>minimal</c>: whose GRUB it is; <c>signed</c>: the image's, for Secure Boot), <c>config</c> (<c>mkconfig</c> or <c>ka</c>).</remarks>
 static class Bootloader
 {
     const UnixFileMode Public = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
@@ -46,6 +46,30 @@ static class Bootloader
 
     static async Task<OrderOutcome> Install(BootTarget order, BootFiles boot, string uuid, TargetDisk disk, OrderContext context, CancellationToken cancel)
     {
+        if (SystemdBoot.IsChosen(order.Loader, context))
+        {
+            return SystemdBoot.Install(boot, order.Params.Insert(0, disk.RootParameter(uuid)), disk, context) is { } refused
+                ? refused
+                : OrderOutcome.Found(("loader", "systemd-boot"), ("config", "ka"));
+        }
+        var (whose, installed, fault) = context.SecureBoot
+            ? ("signed", null, SignedLoaders.Install(disk, uuid, context.Paths.Target))
+            : await InstallGrub(disk, context, cancel);
+        if (fault is not null)
+        {
+            return new OrderOutcome(fault, Tool: installed);
+        }
+        var config = whose != "minimal" && await MadeByImage(order, boot, context.Paths, cancel) ? "mkconfig" : "ka";
+        if (config == "ka")
+        {
+            WriteOwn(order, boot, uuid, disk, context.Paths.Target);
+        }
+        return OrderOutcome.Found(("grub", whose), ("config", config)) with { Tool = installed };
+    }
+
+    /// <summary>Runs grub-install of the image, else that of the minimal environment.</summary>
+    static async Task<(string Whose, ToolOutcome? Installed, Fault? Fault)> InstallGrub(TargetDisk disk, OrderContext context, CancellationToken cancel)
+    {
         var target = context.Paths.Target;
         var esp = disk.Partitions.FirstOrDefault(p => p.Spec.Type == PartitionType.EfiSystem)?.MountPoint ?? "/boot/efi";
         ToolOutcome? installed = null;
@@ -62,20 +86,9 @@ static class Bootloader
                 minimal, [.. InstallArguments(context.IsUefi, device, target + esp), $"--boot-directory={target}/boot"], cancel));
             installed = installed is null || second.Ok ? second : installed;
         }
-        if (installed is null)
-        {
-            return Fault.Of(FaultCodes.BootloaderFailed, "Neither the image nor the minimal environment has grub-install.");
-        }
-        if (installed.Or(FaultCodes.BootloaderFailed, "GRUB could not be installed.") is { } failed)
-        {
-            return new OrderOutcome(failed, Tool: installed);
-        }
-        var config = whose == "image" && await MadeByImage(order, boot, context.Paths, cancel) ? "mkconfig" : "ka";
-        if (config == "ka")
-        {
-            WriteOwn(order, boot, uuid, disk, target);
-        }
-        return OrderOutcome.Found(("grub", whose), ("config", config)) with { Tool = installed };
+        return (whose, installed, installed is null
+            ? Fault.Of(FaultCodes.BootloaderFailed, "Neither the image nor the minimal environment has grub-install.")
+            : installed.Or(FaultCodes.BootloaderFailed, "GRUB could not be installed."));
     }
 
     /// <summary>The first disk, and for BIOS each other one with a place for GRUB: a mirror boots from whichever is left.</summary>
@@ -114,20 +127,28 @@ static class Bootloader
 
     static void WriteOwn(BootTarget order, BootFiles boot, string rootUuid, TargetDisk disk, string target)
     {
-        // Paths are relative to the file system that GRUB finds them on: /boot may be a partition of its own.
-        var holder = disk.Partitions
-            .Where(p => p.MountPoint is { } m && m != "/" && p.FileSystem is not (FileSystemKind.None or FileSystemKind.Swap) && boot.Kernel.StartsWith(m + "/", StringComparison.Ordinal))
-            .MaxBy(p => p.MountPoint!.Length);
-        var prefix = holder?.MountPoint ?? "";
-        var uuid = holder is null ? rootUuid : SuperBlock.UuidOf(holder.FileSystem, holder.Device) ?? rootUuid;
+        var (uuid, kernel) = Holder(disk, rootUuid, boot.Kernel);
+        var prefix = boot.Kernel[..^kernel.Length];
         var initrd = boot.Initrd is { } i && i.StartsWith(prefix, StringComparison.Ordinal) ? i[prefix.Length..] : boot.Initrd;
-        var entry = new GrubEntry("Deployed by Ka", uuid, boot.Kernel[prefix.Length..], initrd, order.Params.Insert(0, disk.RootParameter(rootUuid)));
+        var entry = new GrubEntry("Deployed by Ka", uuid, kernel, initrd, order.Params.Insert(0, disk.RootParameter(rootUuid)));
         var text = GrubConfiguration.Render(entry);
         TargetPath.Write(target, "/boot/grub/grub.cfg", text, Public);
         if (TargetPath.Exists(target, "/boot/grub2"))
         {
             TargetPath.Write(target, "/boot/grub2/grub.cfg", text, Public);
         }
+    }
+
+    /// <summary>
+    /// Where GRUB finds a path of the deployed system: the UUID of the file system that holds it, and its path there. /boot may be a partition
+    /// of its own.
+    /// </summary>
+    internal static (string Uuid, string Path) Holder(TargetDisk disk, string rootUuid, string path)
+    {
+        var holder = disk.Partitions
+            .Where(p => p.MountPoint is { } m && m != "/" && p.FileSystem is not (FileSystemKind.None or FileSystemKind.Swap) && path.StartsWith(m + "/", StringComparison.Ordinal))
+            .MaxBy(p => p.MountPoint!.Length);
+        return holder is null ? (rootUuid, path) : (SuperBlock.UuidOf(holder.FileSystem, holder.Device) ?? rootUuid, path[holder.MountPoint!.Length..]);
     }
 
     /// <summary>Runs a program of the image: it may do what it likes to the target and the disks, but does not see the agent or the network.</summary>

@@ -35,7 +35,7 @@ static class Leaving
         {
             return Fault.Of(FaultCodes.DiskMismatch, "The deploy partition does not hold the file system that was made on it.", disk.Deploy.Device);
         }
-        var loaded = await Load(boot, CommandLine(order.Boot, disk.RootParameter(uuid)), disk, order.Key, context.Paths, cancel);
+        var loaded = await Load(boot, CommandLine(order.Boot, disk.RootParameter(uuid)), disk, order.Key, context, cancel);
         if (loaded.Or(FaultCodes.KexecFailed, "The kernel could not be loaded for kexec.") is { } notLoaded)
         {
             return notLoaded;
@@ -46,10 +46,10 @@ static class Leaving
             : new OrderOutcome(null, Afterwards: () => Leave(context, kexec: true));
     }
 
-    static async Task<ToolOutcome> Load(BootFiles boot, string line, TargetDisk disk, DiskKey? key, AgentPaths paths, CancellationToken cancel)
+    static async Task<ToolOutcome> Load(BootFiles boot, string line, TargetDisk disk, DiskKey? key, OrderContext context, CancellationToken cancel)
     {
         var initrd = boot.InitrdFile;
-        var opened = Path.Combine(paths.Run, "initrd-with-key");
+        var opened = Path.Combine(context.Paths.Run, "initrd-with-key");
         try
         {
             if (initrd is not null && key is not null && disk.Layout.HasEncryptedRoot())
@@ -60,7 +60,8 @@ static class Leaving
             ImmutableArray<string> load = ["-l", boot.KernelFile, $"--command-line={line}"];
             load = initrd is null ? load : load.Add($"--initrd={initrd}");
             var loaded = await Tool.Run("kexec", ["-s", .. load], cancel);
-            return loaded.Ok ? loaded : await Tool.Run("kexec", load, cancel);
+            // Secure Boot locks the other system call, which cannot check a signature (kernel_lockdown(7)).
+            return loaded.Ok || context.SecureBoot ? loaded : await Tool.Run("kexec", load, cancel);
         }
         finally
         {

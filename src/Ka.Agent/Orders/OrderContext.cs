@@ -22,6 +22,9 @@ sealed record OrderContext(AgentPaths Paths, string Firmware, ChainListener Chai
     public TimeSpan Unpacked { get; set; }
 
     public bool IsUefi => Firmware == "uefi";
+
+    /// <summary>Whether the firmware enforces Secure Boot.</summary>
+    public bool SecureBoot => IsUefi && Inventory.SecureBoot(Paths);
 }
 
 /// <summary>Takes the progress of one order.</summary>

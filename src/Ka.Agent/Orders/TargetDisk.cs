@@ -32,6 +32,9 @@ sealed record TargetDisk(DiskFacts Facts, DiskLayout Layout, ImmutableArray<Targ
 
     public TargetPartition Deploy => Partitions.First(p => p.Spec.Deploy);
 
+    /// <summary>Where the deployed system mounts the EFI system partition that this deployment made; null without one.</summary>
+    public string? EfiSystem => Partitions.FirstOrDefault(p => p.Spec is { Type: PartitionType.EfiSystem, Keep: false })?.MountPoint;
+
     /// <summary>What the deployed system mounts, the root first and then by depth. The ESP belongs to UEFI machines only.</summary>
     public IEnumerable<TargetPartition> Mounted(bool uefi) => Partitions
         .Where(p => p.MountPoint is not null && p.FileSystem is not (FileSystemKind.None or FileSystemKind.Swap))

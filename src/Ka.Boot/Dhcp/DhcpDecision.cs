@@ -164,6 +164,9 @@ public static class DhcpDecision
     /// <summary>The boot file for whoever asks: the node's script for iPXE, a first loader for other firmware, null for systems.</summary>
     private static string? BootFile(DhcpMessage message, BootNode node, BootSettings settings) => FirmwareOf.Sender(message) switch
     {
+        // Also to iPXE in a card's ROM: it could not start the kernel. Never anything that the firmware would refuse.
+        BootFirmware.Ipxe or BootFirmware.UefiPxe when node.SecureBoot => $"{node.Key}/{BootSettings.Shim}",
+        BootFirmware.BiosPxe or BootFirmware.UefiHttp when node.SecureBoot => null,
         BootFirmware.Ipxe => settings.UrlsOf(node).Script.AbsoluteUri,
         BootFirmware.BiosPxe => settings.BiosLoader,
         BootFirmware.UefiPxe => settings.UefiLoader,

@@ -22,25 +22,11 @@ public static class BootRoutes
     public static IEndpointRouteBuilder MapBoot(this IEndpointRouteBuilder routes, BootServer server)
     {
         routes.MapMethods("/boot/{key}/script.ipxe", Methods, context => SendScript(context, server));
-        routes.MapMethods("/boot/{key}/kernel", Methods, context => SendFile(context, server, BootEventKind.KernelFetched, KernelOf));
-        routes.MapMethods("/boot/{key}/initrd", Methods, context => SendFile(context, server, BootEventKind.InitrdFetched, InitrdOf));
+        routes.MapMethods("/boot/{key}/kernel", Methods, context => SendFile(context, server, BootEventKind.KernelFetched, profile => profile.KernelFile));
+        routes.MapMethods("/boot/{key}/initrd", Methods, context => SendFile(context, server, BootEventKind.InitrdFetched, profile => profile.InitrdFile));
         routes.MapMethods("/boot/loader/{name}", Methods, context => SendLoader(context, server));
         return routes;
     }
-
-    private static string? KernelOf(BootProfile profile) => profile switch
-    {
-        BootProfile.MinimalEnvironment minimal => minimal.KernelPath,
-        BootProfile.Custom custom => custom.KernelPath,
-        _ => null,
-    };
-
-    private static string? InitrdOf(BootProfile profile) => profile switch
-    {
-        BootProfile.MinimalEnvironment minimal => minimal.InitrdPath,
-        BootProfile.Custom custom => custom.InitrdPath,
-        _ => null,
-    };
 
     private static async Task SendScript(HttpContext context, BootServer server)
     {

@@ -20,13 +20,14 @@ public sealed class TftpTransfer
     /// <summary>Times anything is sent again to an address that has not answered yet, so that nobody can be flooded through this server.</summary>
     public const int MaxRetriesBeforeAnswer = 2;
 
-    private readonly ReadOnlyMemory<byte> _file;
+    private readonly TftpContent _file;
     private readonly byte[]? _optionAck;
     private long _acknowledged = -1;
     private long _sent;
     private int _retries;
+    private bool _broken;
 
-    private TftpTransfer(ReadOnlyMemory<byte> file, int blockSize, int window, TimeSpan timeout, byte[]? optionAck)
+    private TftpTransfer(TftpContent file, int blockSize, int window, TimeSpan timeout, byte[]? optionAck)
     {
         (_file, BlockSize, Window, Timeout, _optionAck) = (file, blockSize, window, timeout, optionAck);
         _acknowledged = optionAck is null ? 0 : -1;
@@ -47,7 +48,7 @@ public sealed class TftpTransfer
     private long LastBlock => (_file.Length / BlockSize) + 1;
 
     /// <summary>Begins a transfer for a request in mode octet. Options that are not understood are left out, as RFC 2347 wants.</summary>
-    public static TftpTransfer Begin(ReadOnlyMemory<byte> file, TftpRequest request)
+    public static TftpTransfer Begin(TftpContent file, TftpRequest request)
     {
         var granted = new List<(string, long)>();
         var blockSize = Grant("blksize", 8, 65464, MaxBlockSize) ?? 512;
@@ -105,7 +106,7 @@ public sealed class TftpTransfer
     public IReadOnlyList<byte[]>? Silence()
     {
         var mostRetries = HasAnswered ? MaxRetries : MaxRetriesBeforeAnswer;
-        return ++_retries > mostRetries ? null : _acknowledged < 0 ? First() : NextWindow();
+        return _broken || ++_retries > mostRetries ? null : _acknowledged < 0 ? First() : NextWindow();
     }
 
     private bool HasAnswered => _acknowledged > 0 || (_optionAck is not null && _acknowledged == 0);
@@ -115,9 +116,15 @@ public sealed class TftpTransfer
         var packets = new List<byte[]>();
         for (var block = _acknowledged + 1; block <= Math.Min(LastBlock, _acknowledged + Window); block++)
         {
-            var offset = (int)((block - 1) * BlockSize);
-            var length = Math.Min(BlockSize, _file.Length - offset);
-            packets.Add(TftpPacket.DataPacket((ushort)block, _file.Span.Slice(offset, length)));
+            var offset = (block - 1) * BlockSize;
+            var data = new byte[Math.Min(BlockSize, _file.Length - offset)];
+            if (!_file.TryRead(offset, data))
+            {
+                _broken = true;
+                return [TftpPacket.ErrorPacket(TftpError.AccessViolation, "the file cannot be read")];
+            }
+
+            packets.Add(TftpPacket.DataPacket((ushort)block, data));
         }
 
         _sent = _acknowledged + packets.Count;

@@ -7,6 +7,22 @@ public abstract record BootProfile
     {
     }
 
+    /// <summary>The kernel's file on the server; null for the local disk.</summary>
+    public string? KernelFile => this switch
+    {
+        MinimalEnvironment minimal => minimal.KernelPath,
+        Custom custom => custom.KernelPath,
+        _ => null,
+    };
+
+    /// <summary>The initial RAM disk's file on the server, if the profile has one.</summary>
+    public string? InitrdFile => this switch
+    {
+        MinimalEnvironment minimal => minimal.InitrdPath,
+        Custom custom => custom.InitrdPath,
+        _ => null,
+    };
+
     /// <summary>The trusted system in memory that runs the agent.</summary>
     /// <param name="KernelPath">File on the server.</param>
     /// <param name="InitrdPath">File on the server.</param>

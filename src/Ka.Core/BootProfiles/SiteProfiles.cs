@@ -29,7 +29,7 @@ public static class PxelinuxProfile
         $"  kernel {kernel.AbsoluteUri}\n{(initrd is null ? "" : $"  initrd {initrd.AbsoluteUri}\n")}  append ka.loader=pxelinux {parameters}\n";
 }
 
-/// <summary>Profiles for sites that boot GRUB over the network themselves.</summary>
+/// <summary>Profiles for GRUB over the network: of nodes with Secure Boot, and of sites that run it themselves.</summary>
 public static class GrubProfile
 {
     /// <summary>The file name for a machine: <c>grub.cfg-01-52-54-00-12-34-56</c>.</summary>
@@ -52,7 +52,7 @@ public static class GrubProfile
         var title = $"# {node}, written by Ka\n";
         if (parameters is null)
         {
-            text = title + "if [ \"$grub_platform\" = efi ]; then exit 1; fi\nset root=(hd0)\nchainloader +1\nboot\n";
+            text = title + LocalDisk;
             return true;
         }
 
@@ -66,10 +66,34 @@ public static class GrubProfile
         }
 
         var words = string.Concat(parameters.Items.Select(parameter => $" '{parameter.Unquoted}'"));
-        text = $"{title}linux {Device(urls.Kernel)}{words}\n{(initrd is null ? "" : $"initrd {Device(initrd)}\n")}boot\n";
+        text = $"{title}linux {Device(urls.Kernel)}{words}\n{(initrd is null ? "" : $"initrd {Device(initrd)}\n")}boot\n{Failed}";
         return true;
     }
 
-    /// <summary>GRUB's way to write an HTTP address; a port other than 80 needs GRUB 2.12.</summary>
-    private static string Device(Uri url) => $"'(http,{url.Authority}){url.PathAndQuery}'";
+    /// <summary>
+    /// UEFI: the loader in the place that needs no boot entry (UEFI 2.10 section 3.5.1.1), else the next entry. BIOS: the first disk's.
+    /// </summary>
+    private const string LocalDisk = """
+        if [ "$grub_platform" = efi ]; then
+          if search --no-floppy --set=root --file /EFI/BOOT/BOOTX64.EFI; then
+            chainloader /EFI/BOOT/BOOTX64.EFI
+            boot
+          fi
+          exit 1
+        fi
+        set root=(hd0)
+        chainloader +1
+        boot
+
+        """;
+
+    private const string Failed = """
+        echo "Ka: the boot files did not come or did not start, trying again"
+        sleep 5
+        reboot
+
+        """;
+
+    /// <summary>GRUB's way to write an address; a port other than 80 for HTTP needs GRUB 2.12.</summary>
+    private static string Device(Uri url) => $"'({url.Scheme},{url.Authority}){url.PathAndQuery}'";
 }

@@ -19,7 +19,11 @@ public sealed record ClusterNode(
     DiskSelector Disk,
     DiskLayout Layout,
     string? PartitionScript,
-    ImmutableArray<string> Params);
+    ImmutableArray<string> Params)
+{
+    /// <summary>Whether its firmware starts only signed programs (UEFI 2.10 section 32): it gets shim and GRUB instead of iPXE.</summary>
+    public bool SecureBoot { get; init; }
+}
 
 /// <summary>How a node's power is switched.</summary>
 /// <param name="Kind">Name of the driver: <c>ipmi</c>, <c>command</c>.</param>

@@ -35,12 +35,25 @@ public sealed record Image(string Sha256, long Bytes, ImageKind Kind, ImageCompr
     public bool AclsAsText { get; init; }
 }
 
+/// <summary>What starts the kernel from the deployed disk.</summary>
+public enum BootLoader
+{
+    /// <summary>GRUB, or systemd-boot on UEFI nodes where the image brings nothing else for them.</summary>
+    Auto,
+
+    Grub,
+    SystemdBoot,
+}
+
 /// <summary>What the deployed system boots.</summary>
 /// <param name="Kernel">Path inside the image.</param>
 /// <param name="Initrd">Path inside the image, or null.</param>
 /// <param name="Params">Kernel parameters, without <c>root=</c>.</param>
 public sealed record BootSpec(string Kernel, string? Initrd, ImmutableArray<string> Params)
 {
+    /// <summary>What the description asks for.</summary>
+    public BootLoader Loader { get; init; }
+
     /// <summary>
     /// The kernel parameters on one node: the environment's, then the node's own, each once. The only place where they are merged, so
     /// that kexec, GRUB and the scripts' variables say the same.

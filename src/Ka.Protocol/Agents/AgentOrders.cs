@@ -136,12 +136,12 @@ public sealed record WriteFiles(ImmutableArray<RenderedFile> Files) : AgentOrder
 /// <param name="Mode">Permission bits.</param>
 public sealed record RenderedFile(string Path, string Text, int Mode);
 
-/// <summary>Installs GRUB of the unpacked system for the firmware the node booted with, and writes its configuration.</summary>
+/// <summary>Installs the boot loader of the unpacked system for the firmware the node booted with, and writes its configuration.</summary>
 public sealed record InstallBootloader(BootTarget Boot, DiskSelector Select, DiskLayout Layout) : AgentOrder;
 
 /// <param name="Kernel">Path inside the image, as the description names it.</param>
 /// <param name="Params">Kernel parameters without <c>root=</c>; the agent adds <c>root=UUID=…</c>.</param>
-public sealed record BootTarget(string Kernel, string? Initrd, ImmutableArray<string> Params);
+public sealed record BootTarget(string Kernel, string? Initrd, ImmutableArray<string> Params, BootLoader Loader = BootLoader.Auto);
 
 /// <summary>Flushes the target (syncfs and fsync, checked), unmounts it, and checks that nothing is left mounted.</summary>
 /// <param name="Unmount">False leaves it mounted, read-only.</param>

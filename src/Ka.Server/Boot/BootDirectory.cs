@@ -42,7 +42,7 @@ public sealed class BootDirectory(Site site, NodeBoots boots, AgentHub hub, Serv
     {
         var wish = boots.WishOf(node.Name);
         var key = $"{site.IndexOf(node.Name)}x{secrets.Derive("boot-key", node.Name, wish.Nonce ?? "")[..32]}";
-        return new BootNode(NodeName.Parse(node.Name), mac, IPAddress.Parse(node.Address), key, ProfileOf(node, wish));
+        return new BootNode(NodeName.Parse(node.Name), mac, IPAddress.Parse(node.Address), key, ProfileOf(node, wish)) { SecureBoot = node.SecureBoot };
     }
 
     BootProfile ProfileOf(ClusterNode node, BootWish wish)

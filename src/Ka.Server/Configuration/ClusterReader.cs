@@ -17,7 +17,7 @@ namespace Ka.Server.Configuration;
 /// </summary>
 public static partial class ClusterReader
 {
-    static readonly string[] NodeKeys = ["mac", "address", "rack", "firmware", "power", "disk", "params"];
+    static readonly string[] NodeKeys = ["mac", "address", "rack", "firmware", "secureBoot", "power", "disk", "params"];
 
     public static void Read(YamlNode root, string text, string folder, ImmutableArray<SiteFinding>.Builder findings, ImmutableArray<Cluster>.Builder clusters)
     {
@@ -114,10 +114,16 @@ public static partial class ClusterReader
         var firmware = node.Text("firmware", "bios");
         if (firmware is not ("bios" or "uefi"))
             node.Refuse("firmware", SiteReader.Code, $"'{DocumentError.Cut(firmware)}' is no firmware", "bios or uefi");
+        var secureBoot = node.Bool("secureBoot", false);
+        if (secureBoot && firmware == "bios")
+            node.Refuse("secureBoot", SiteReader.Code, "Secure Boot is a matter of UEFI, and the firmware is 'bios'", "firmware: uefi");
         var (select, layout, script) = LayoutReader.Read(binder, node, folder);
         return new ClusterNode(
             name, mac, address, node.OptionalText("rack"), firmware, Power(node, folder), select, layout, script,
-            [.. node.Text("params", "").Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
+            [.. node.Text("params", "").Split(' ', StringSplitOptions.RemoveEmptyEntries)])
+        {
+            SecureBoot = secureBoot,
+        };
     }
 
     static PowerSettings Power(YamlSection node, string folder)

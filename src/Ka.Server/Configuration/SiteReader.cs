@@ -4,6 +4,7 @@ using Ka.Boot;
 using Ka.Core.Clusters;
 using Ka.Core.Documents;
 using Ka.Core.NodeSets;
+using Ka.Server.Boot;
 using Ka.Yaml;
 
 namespace Ka.Server.Configuration;
@@ -50,6 +51,10 @@ public static class SiteReader
                 ClusterReader.Read(cluster.Root, cluster.Text, folder, findings, clusters);
         findings.AddRange(binder.Findings.Select(e => new SiteFinding(e, file.Text)));
         CheckAcross(clusters, findings, path);
+        if (clusters.Any(c => c.Nodes.Any(n => n.SecureBoot)))
+            foreach (var loader in BootLoaders.MissingSigned(site.Boot.Loaders))
+                findings.Add(new SiteFinding(
+                    new DocumentError(Code, new Location(path, 1, 1), $"nodes with 'secureBoot' cannot boot: this machine lacks '{loader}'", Next: $"install the package {BootSettings.PackageOf(loader)}") { Severity = Severity.Warning }, ""));
         var refused = findings.Any(f => f.Error.Severity == Severity.Error);
         return new SiteReading(refused ? null : site with { Clusters = clusters.ToImmutable() }, findings.ToImmutable());
     }

@@ -119,7 +119,7 @@ static class ContainerImport
         var (description, errors) = DescriptionReader.Read("import", text);
         if (description is null)
             return (null, Fault.Of(FaultCodes.EnvironmentInvalid, errors[0].Message));
-        var (environment, refused) = Registrar.Register(description, ImmutableDictionary<string, string>.Empty.Add(FileName, sha256), files, now, cancel);
+        var (environment, refused) = Registrar.Register(description with { Loader = boot.Boot.Loader }, ImmutableDictionary<string, string>.Empty.Add(FileName, sha256), files, now, cancel);
         return (environment, refused?.Fault);
     }
 }

@@ -42,6 +42,8 @@ public sealed record Description(
 {
     public NamedPostInstall? PreInstall { get; init; }
 
+    public BootLoader Loader { get; init; }
+
     public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
     public ImmutableArray<TemplateFile> Templates { get; init; } = [];
@@ -80,7 +82,7 @@ public static partial class DescriptionReader
         if (os is not ("linux" or "xen" or "bsd" or "windows" or "other"))
             top.Refuse("os", Code, $"os '{DocumentError.Cut(os)}' is not known", "linux, xen, bsd, windows or other");
         var first = ImageSection.First(top);
-        var boot = top.Section("boot", "kernel", "initrd", "params", "kernel_params", "hypervisor", "hypervisor_params", "block_device", "partition");
+        var boot = top.Section("boot", "kernel", "initrd", "params", "kernel_params", "hypervisor", "hypervisor_params", "block_device", "partition", "loader");
         foreach (var key in (string[])["kernel", "initrd"])
             if (boot.OptionalText(key) is { } path && (!path.StartsWith('/') || path.Any(char.IsControl)))
                 boot.Refuse(key, Code, $"'{DocumentError.Cut(path)}' is no absolute path inside the image");
@@ -92,6 +94,7 @@ public static partial class DescriptionReader
             [.. (boot.OptionalText("params") ?? boot.Text("kernel_params", "")).Split(' ', StringSplitOptions.RemoveEmptyEntries)],
             [.. PostInstalls(top, binder)], boot.At, first.DigestAt, [first, .. ImageSection.More(top, binder)])
         {
+            Loader = boot.Choice("loader", BootLoader.Auto),
             PreInstall = top.Node("preinstall") is { } pre ? PostInstall(binder.Mapping(pre, "the pre-install", InstallKeys)) : null,
             Variables = InstallsReader.Variables(binder, top, "custom_variables", Code),
             Templates = [.. TemplateReader.Read(binder, top)],

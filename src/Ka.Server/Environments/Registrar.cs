@@ -38,7 +38,7 @@ public static class Registrar
     static (ImmutableArray<Image> Images, BootSpec Boot, RegistrationRefusal? Refused) Images(
         Description description, ImmutableDictionary<string, string> digests, FileStore files, CancellationToken cancel)
     {
-        var boot = new BootSpec(description.Kernel ?? "", description.Initrd, description.Params);
+        var boot = new BootSpec(description.Kernel ?? "", description.Initrd, description.Params) { Loader = description.Loader };
         var images = ImmutableArray.CreateBuilder<Image>();
         foreach (var named in description.Images)
         {

@@ -91,6 +91,7 @@ public static class ServerApp
             [new BootNetwork(new IPNetwork(prefix, boot.PrefixLength), boot.Router, boot.NameServers, null)])
         {
             Mode = boot.Dhcp,
+            SecureBoot = configuration.AllNodes.Any(n => n.Node.SecureBoot),
             LoaderDirectory = BootLoaders.Prepare(boot.Loaders, configuration.Minimal.Directory, Path.Combine(configuration.StateDirectory, "loaders")),
             UefiDiskLoader = File.Exists(Path.Combine(configuration.Minimal.Directory, BootLoaders.UefiDisk)) ? BootLoaders.UefiDisk : null,
         };

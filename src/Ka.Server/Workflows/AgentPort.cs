@@ -201,7 +201,7 @@ sealed class AgentPort(
     BootTarget Boot(ClusterNode node)
     {
         var boot = workflow.Environment.Boot;
-        return new BootTarget(boot.Kernel, boot.Initrd, boot.ParamsOn(node.Params));
+        return new BootTarget(boot.Kernel, boot.Initrd, boot.ParamsOn(node.Params), boot.Loader);
     }
 
     VerifyTarget Verify(ClusterNode node, string luck)

@@ -65,6 +65,110 @@ public sealed class BootloaderTests : IDisposable
         await _node.MustCarry(new SyncTarget(Unmount: true)); // nothing is left bound
     }
 
+    /// <summary>Its ESP holds ext4: not every kernel that runs these tests has vfat.</summary>
+    static readonly DiskLayout WithEsp = new(PartitionTableKind.Gpt,
+    [
+        new("esp", 64 * MiB, PartitionType.EfiSystem, FileSystemKind.Ext4, MountPoint: "/boot/efi"),
+        new("root", null, PartitionType.Linux, FileSystemKind.Ext4, Deploy: true),
+    ]);
+
+    [Fact]
+    public async Task With_secure_boot_the_images_signed_loaders_go_where_firmware_and_grub_look_and_nothing_is_run()
+    {
+        using var node = await Mounted(secureBoot: true);
+        Put(node, "/boot/vmlinuz", "kernel");
+        var order = new InstallBootloader(new BootTarget("/boot/vmlinuz", null, ["quiet"]), node.Select, WithEsp);
+        await Lacks("shim-signed");
+        Put(node, "/usr/lib/shim/shimx64.efi.signed", "shim");
+        await Lacks("grub-efi-amd64-signed");
+        Put(node, "/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed", "MZ\0/EFI/debian\0");
+
+        var outcome = await node.MustCarry(order);
+        Assert.Equal("signed", outcome.Values!["grub"]);
+        var esp = node.Target + "/boot/efi/EFI";
+        Assert.Equal("shim", File.ReadAllText(esp + "/BOOT/BOOTX64.EFI"));
+        Assert.Equal("shim", File.ReadAllText(esp + "/debian/shimx64.efi"));
+        Assert.Equal(File.ReadAllText(esp + "/BOOT/grubx64.efi"), File.ReadAllText(esp + "/debian/grubx64.efi"));
+        Assert.False(File.Exists(esp + "/BOOT/fbx64.efi")); // it would change the boot order
+        Program.Run("grub-script-check", esp + "/debian/grub.cfg");
+        var root = Program.Run("blkid", "-c", "/dev/null", "-s", "UUID", "-o", "value", node.Device + "p2").Trim();
+        Assert.Contains($"--set=root '{root}'", File.ReadAllText(esp + "/debian/grub.cfg"));
+        Assert.Contains("linux '/boot/vmlinuz'", File.ReadAllText(node.Target + "/boot/grub/grub.cfg"));
+        Assert.False(File.Exists(_root + "/said"));
+        await node.MustCarry(new SyncTarget(Unmount: true));
+
+        async Task Lacks(string package)
+        {
+            var fault = (await node.Carry(order)).Fault!;
+            Assert.Equal("image.lacks_package", fault.Code.Text);
+            Assert.Contains($"'{package}'", fault.Message);
+        }
+    }
+
+    const string Loader = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi";
+
+    [Fact]
+    public async Task Where_the_image_brings_only_systemd_boot_it_starts_the_kernel_from_the_esp()
+    {
+        using var node = await Mounted();
+        Put(node, "/boot/vmlinuz-6.1", "kernel");
+        Put(node, "/boot/initrd.img-6.1", "initrd");
+        Put(node, Loader, "loader");
+        var order = new InstallBootloader(new BootTarget("/boot/vmlinuz-6.1", "/boot/initrd.img-6.1", ["quiet", "a=b"]), node.Select, WithEsp);
+
+        Assert.Equal("systemd-boot", (await node.MustCarry(order)).Values!["loader"]);
+        var esp = node.Target + "/boot/efi";
+        var root = Program.Run("blkid", "-c", "/dev/null", "-s", "UUID", "-o", "value", node.Device + "p2").Trim();
+        Assert.Equal(("loader", "loader"), (File.ReadAllText(esp + "/EFI/BOOT/BOOTX64.EFI"), File.ReadAllText(esp + "/EFI/systemd/systemd-bootx64.efi")));
+        Assert.Equal(("kernel", "initrd"), (File.ReadAllText(esp + "/ka/linux"), File.ReadAllText(esp + "/ka/initrd")));
+        var entry = File.ReadAllLines(esp + "/loader/entries/ka.conf");
+        foreach (var line in (string[])["linux /ka/linux", "initrd /ka/initrd", $"options root=UUID={root} quiet a=b"])
+            Assert.Contains(line, entry);
+        Assert.Equal($"root=UUID={root} quiet a=b\n", File.ReadAllText(node.Target + "/etc/kernel/cmdline"));
+        Assert.False(File.Exists(_root + "/said")); // no GRUB beside it
+        await node.MustCarry(new SyncTarget(Unmount: true));
+    }
+
+    [Fact]
+    public async Task Systemd_boot_is_refused_where_it_cannot_work()
+    {
+        var asked = new BootTarget("/boot/vmlinuz", null, [], Ka.Core.Environments.BootLoader.SystemdBoot);
+        using (var node = await Mounted())
+        {
+            Put(node, "/boot/vmlinuz", "");
+            Assert.Equal("image.lacks_package", await FaultOf(node));
+            Put(node, Loader, "loader");
+            using (var large = File.OpenWrite(node.Target + "/boot/vmlinuz"))
+                large.SetLength(64 * MiB);
+            Assert.Equal("disk.too_small", await FaultOf(node));
+            Assert.False(Directory.Exists(node.Target + "/boot/efi/EFI"));
+        }
+
+        using (var node = await Mounted(uefi: false))
+        {
+            Put(node, "/boot/vmlinuz", "kernel");
+            Put(node, Loader, "loader");
+            Assert.Equal("bootloader.failed", await FaultOf(node));
+        }
+
+        async Task<string> FaultOf(LoopNode node) => (await node.Carry(new InstallBootloader(asked, node.Select, WithEsp))).Fault!.Code.Text;
+    }
+
+    async Task<LoopNode> Mounted(bool uefi = true, bool secureBoot = false)
+    {
+        var node = new LoopNode(Path.Combine(_root, Guid.NewGuid().ToString("n")), 512 * MiB, secureBoot: secureBoot, uefi: uefi);
+        await node.MustCarry(new PartitionDisk(node.Select, WithEsp, null));
+        await node.MustCarry(new FormatPartitions(node.Select, WithEsp, FileSystemKind.Ext4, OnlyDeploy: false));
+        await node.MustCarry(new MountTarget(node.Select, WithEsp, FileSystemKind.Ext4));
+        return node;
+    }
+
+    static void Put(LoopNode node, string path, string text)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(node.Target + path)!);
+        File.WriteAllText(node.Target + path, text);
+    }
+
     [Fact]
     public async Task A_kernel_that_is_not_in_the_image_is_named()
     {

@@ -18,7 +18,8 @@ sealed class LoopNode : IDisposable
     readonly FileFetcher _files;
 
     /// <param name="files">Where the node fetches files; null when it does not.</param>
-    public LoopNode(string root, long diskBytes, FilesOverTls? files = null)
+    /// <param name="secureBoot">A UEFI node that enforces Secure Boot.</param>
+    public LoopNode(string root, long diskBytes, FilesOverTls? files = null, bool secureBoot = false, bool uefi = false)
     {
         _root = root;
         _files = new FileFetcher(new BootParameters("127.0.0.1", files?.Port ?? 1, files?.Fingerprint ?? new string('0', 64), null, ""), () => "session");
@@ -30,9 +31,11 @@ sealed class LoopNode : IDisposable
         }
         Device = Program.Run("losetup", "--find", "--show", disk).Trim();
         Chain = new ChainListener(IPAddress.Loopback, 0, ChainOptions.Default);
-        var paths = new AgentPaths(Run: root + "/run", Target: root + "/dest", Home: root + "/home");
+        var paths = new AgentPaths(Run: root + "/run", Target: root + "/dest", Home: root + "/home", EfiVariables: root + "/efivars");
         Directory.CreateDirectory(paths.Run);
-        _context = new OrderContext(paths, "bios", Chain, _files, ChainOptions.Default with { Linger = TimeSpan.FromMilliseconds(100) });
+        Directory.CreateDirectory(paths.EfiVariables);
+        File.WriteAllBytes(paths.EfiVariables + "/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", [6, 0, 0, 0, (byte)(secureBoot ? 1 : 0)]);
+        _context = new OrderContext(paths, secureBoot || uefi ? "uefi" : "bios", Chain, _files, ChainOptions.Default with { Linger = TimeSpan.FromMilliseconds(100) });
     }
 
     public string Device { get; }

@@ -50,6 +50,14 @@ public class DhcpConversations
         Assert.Equal(file, Decide(Discover(vendor, architecture)).Reply!.File);
 
     [Theory]
+    [InlineData("PXEClient:Arch:00007:UNDI:003016", 7, "0123456789abcdef0123456789abcdef/shimx64.efi")]
+    [InlineData("PXEClient:Arch:00000:UNDI:002001", 0, "")]
+    [InlineData("HTTPClient:Arch:00016:UNDI:003001", 16, "")]
+    [InlineData("udhcp 1.36", -1, "")]
+    public void A_node_with_secure_boot_gets_shim_under_its_key_and_nothing_unsigned(string vendor, int architecture, string file) =>
+        Assert.Equal(file, DhcpDecision.Decide(Discover(vendor, architecture), DhcpPort.Dhcp, Node with { SecureBoot = true }, Full).Reply!.File);
+
+    [Theory]
     [InlineData(true)]
     [InlineData(false)]
     public void Ipxe_gets_the_address_of_the_nodes_script(bool byUserClass)

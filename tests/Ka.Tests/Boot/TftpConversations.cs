@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using System.Net;
 using System.Text;
 using Ka.Boot;
@@ -28,7 +27,7 @@ public class TftpConversations
     public void A_file_of_whole_blocks_ends_with_an_empty_one()
     {
         var file = new byte[1024];
-        var exchange = new TftpExchange(new Dictionary<string, ReadOnlyMemory<byte>> { ["a"] = file }.ToFrozenDictionary(), _ => true);
+        var exchange = new TftpExchange(Offering("a", file), _ => true);
 
         Assert.Equal(file, Fetch(exchange, "a", "", 0));
         Assert.Equal(0, exchange.Count);
@@ -46,10 +45,10 @@ public class TftpConversations
     [InlineData("")]
     public void Only_the_loaders_exist(string name)
     {
-        var (replies, kind, _) = Exchange().Receive(Client, Request(name, ""), Start);
+        var (replies, note) = Exchange().Receive(Client, Request(name, ""), Start);
 
         Assert.Equal(TftpPacket.Error, TftpPacket.Operation(Assert.Single(replies).Packet));
-        Assert.Equal(BootEventKind.Refused, kind);
+        Assert.Equal(BootEventKind.Refused, note!.Kind);
     }
 
     [Fact]
@@ -65,7 +64,7 @@ public class TftpConversations
     [Fact]
     public void Strangers_get_nothing()
     {
-        var exchange = new TftpExchange(Loaders(), address => address.ToString().StartsWith("10.77.0.", StringComparison.Ordinal));
+        var exchange = new TftpExchange(Offering("undionly.kpxe", Loader), address => address.ToString().StartsWith("10.77.0.", StringComparison.Ordinal));
 
         Assert.Empty(exchange.Receive(new(IPAddress.Parse("192.0.2.1"), 7), Request("undionly.kpxe", ""), Start).Replies);
     }
@@ -126,10 +125,13 @@ public class TftpConversations
         }
     }
 
-    private static TftpExchange Exchange() => new(Loaders(), _ => true);
+    private static TftpExchange Exchange() => new(Offering("undionly.kpxe", Loader), _ => true);
 
-    private static FrozenDictionary<string, ReadOnlyMemory<byte>> Loaders() =>
-        new Dictionary<string, ReadOnlyMemory<byte>> { ["undionly.kpxe"] = Loader }.ToFrozenDictionary();
+    private static TftpExchange.Finding Offering(string name, byte[] bytes) => (IPAddress _, string path, out string refusal) =>
+    {
+        refusal = "there is no such file";
+        return path == name ? new TftpOffer(TftpContent.Of(bytes)) : null;
+    };
 
     private static byte[] Request(string file, string options) =>
         [0, 1, .. Encoding.ASCII.GetBytes($"{file}\0octet\0{options.Replace('=', '\0').Replace(' ', '\0')}{(options.Length > 0 ? "\0" : "")}")];

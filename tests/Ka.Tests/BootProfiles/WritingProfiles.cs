@@ -115,7 +115,19 @@ public class WritingProfiles
         Assert.Contains("  append ka.loader=pxelinux quiet x=\"a b\"\n", PxelinuxProfile.Render(Node, profile, Urls));
         Assert.True(GrubProfile.TryRender(Node, profile, Urls, out var grub, out _));
         Assert.Contains("linux '(http,10.0.0.1)/boot/k/kernel' 'quiet' 'x=a b'\n", grub);
+        Assert.EndsWith("boot\necho \"Ka: the boot files did not come or did not start, trying again\"\nsleep 5\nreboot\n", grub);
         Assert.False(GrubProfile.TryRender(Node, profile with { Parameters = KernelParameters.Parse("x='; reboot; '") }, Urls, out _, out _));
+    }
+
+    [Fact]
+    public void Grub_starts_the_disks_own_loader_where_it_needs_no_boot_entry_and_else_goes_on_in_the_boot_order()
+    {
+        Assert.True(GrubProfile.TryRender(Node, new BootProfile.LocalDisk(), Urls, out var grub, out _));
+
+        string[] uefi = ["search --no-floppy --set=root --file /EFI/BOOT/BOOTX64.EFI", "chainloader /EFI/BOOT/BOOTX64.EFI", "exit 1", "chainloader +1"];
+        var places = uefi.Select(line => grub.IndexOf(line, StringComparison.Ordinal)).ToArray();
+        Assert.DoesNotContain(-1, places);
+        Assert.Equal(places.Order(), places);
     }
 
     [Theory]

@@ -22,8 +22,9 @@ public class LabTexts
     [InlineData(4, "mixed", "bbuu")]
     [InlineData(2, "uefi", "uu")]
     [InlineData(2, "bios", "bb")]
+    [InlineData(2, "uefi-secure", "ss")]
     public void Firmware_is_dealt_out_by_plan(int count, string plan, string expected) =>
-        Assert.Equal(expected, string.Concat(LabFacts.Plan(count, plan).Select(machine => machine.Firmware == Firmware.Bios ? 'b' : 'u')));
+        Assert.Equal(expected, string.Concat(LabFacts.Plan(count, plan).Select(machine => machine.Firmware switch { Firmware.Bios => 'b', Firmware.Uefi => 'u', Firmware.UefiSecure => 's' })));
 
     [Theory]
     [InlineData("3G", 3L << 30)]
@@ -105,6 +106,18 @@ public class LabTexts
         var facts = Facts(2);
         Assert.DoesNotContain(QemuCommandLine.Build(Places, facts, facts.Machines[0], new()), word => word.Contains("pflash", StringComparison.Ordinal));
         Assert.Contains($"if=pflash,format=raw,unit=1,file={Places.UefiVariables(facts.Machines[1])}", QemuCommandLine.Build(Places, facts, facts.Machines[1], new()));
+    }
+
+    [Fact]
+    public void A_secure_machine_guards_its_variables_and_brings_no_unsigned_card_rom()
+    {
+        var facts = Facts(1, "uefi-secure");
+        var words = QemuCommandLine.Build(Places, facts, facts.Machines[0], new());
+        Assert.Contains("q35,smm=on,graphics=off", words);
+        Assert.Contains("driver=cfi.pflash01,property=secure,value=on", words);
+        Assert.Contains("if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", words);
+        Assert.Contains(words, word => word.StartsWith("virtio-net-pci,", StringComparison.Ordinal) && word.EndsWith(",romfile=", StringComparison.Ordinal));
+        Assert.Contains("  firmware: uefi\n  secureBoot: true\n", SiteFiles.Cluster(Places, facts), StringComparison.Ordinal);
     }
 
     [Fact]

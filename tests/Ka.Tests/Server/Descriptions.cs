@@ -80,6 +80,13 @@ public class Descriptions
     }
 
     [Theory]
+    [InlineData("loader: systemd-boot", BootLoader.SystemdBoot)]
+    [InlineData("loader: grub", BootLoader.Grub)]
+    [InlineData("kernel: /k", BootLoader.Auto)]
+    public void A_description_may_ask_for_its_boot_loader(string word, BootLoader loader) =>
+        Assert.Equal(loader, DescriptionReader.Read("a.yaml", $"name: a\nimage: {{file: a.tar}}\nboot: {{{word}}}\n").Description!.Loader);
+
+    [Theory]
     [InlineData("name: a\nimgae: {file: a.tar}\n", "a.yaml:2:1", "image")]
     [InlineData("name: a\nimage: {file: a.tar, compresion: xz}\n", "a.yaml:2:22", "compression")]
     [InlineData("name: a\nimage: {file: a.tar, digest: 'md5:abc'}\n", "a.yaml:2:30", "sha256:")]
@@ -88,6 +95,7 @@ public class Descriptions
     [InlineData("name: a b\nimage: {file: a.tar}\n", "a.yaml:1:7", "letters")]
     [InlineData("name: a\nimage: {file: a.tar, kind: dmg}\n", "a.yaml:2:28", "qcow2")]
     [InlineData("name: a\nimage: {file: a.tar}\nboot: {kernel: vmlinuz}\n", "a.yaml:3:16", "absolute path")]
+    [InlineData("name: a\nimage: {file: a.tar}\nboot: {loader: lilo}\n", "a.yaml:3:16", "systemd_boot")]
     [InlineData("name: a\nimage: {file: a.tar}\nversion: one\n", "a.yaml:3:10", "")]
     [InlineData("name: a\nimage: {file: a.tar}\npostinstalls: [{timeout: 10s}]\n", "a.yaml:3:", "archive or a script")]
     [InlineData("name: a\nname: b\nimage: {file: a.tar}\n", "a.yaml:2:1", "")]

@@ -51,6 +51,13 @@ public sealed class ReadingSites : IDisposable
         Assert.Equal((IPAddress.Parse("10.0.0.1"), 8480, 8481, 8482), (reading.Site.Nodes.Address, reading.Site.Nodes.Http, reading.Site.Nodes.Agent, reading.Site.Nodes.Chain));
     }
 
+    [Fact]
+    public void Secure_boot_comes_from_the_layers_like_everything_else()
+    {
+        var reading = Read(Site, Gris.Replace("firmware: uefi", "firmware: uefi, secureBoot: true").Replace("far: {", "far: {secureBoot: false, "));
+        Assert.Equal([false, true, false], reading.Site!.Clusters[0].Nodes.Select(n => n.SecureBoot));
+    }
+
     [Theory]
     [InlineData("mac: \"52:54:00:00:00:02\"", "mac: nonsense", "gris.yaml:11", "no MAC address")]
     [InlineData("address: 10.0.0.12", "address: 10.0.0.1.2", "gris.yaml:11", "no IPv4 address")]
@@ -58,6 +65,8 @@ public sealed class ReadingSites : IDisposable
     [InlineData("kind: ipmi", "cipher: 0", "gris.yaml:4", "lets everybody in")]
     [InlineData("passwordFile", "pasword", "gris.yaml:4", "passwordFile")]
     [InlineData("firmware: uefi", "firmware: coreboot", "gris.yaml:7", "no firmware")]
+    [InlineData("firmware: uefi", "secureBoot: true", "gris.yaml:7", "the firmware is 'bios'")]
+    [InlineData("firmware: uefi", "firmware: uefi, secureBoot: perhaps", "gris.yaml:7", "secureBoot")]
     [InlineData("gris-[2-3]", "gris-[2-", "gris.yaml:7", "node set")]
     [InlineData("reboot-window: 7", "reboot-window: 0", "gris.yaml:13", "")]
     [InlineData("gather: 5s", "gather: soon", "gris.yaml:13", "")]
