@@ -19,7 +19,7 @@ public sealed class RealLab : IAsyncLifetime
     static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(250);
 
     /// <summary>For waits of minutes: each look is a program that starts, beside machines that are emulated.</summary>
-    static readonly TimeSpan SlowPoll = TimeSpan.FromSeconds(2);
+    static readonly TimeSpan SlowPoll = TimeSpan.FromSeconds(5);
     Process? _server;
     string _clusterFile = "";
     string _originalCluster = "";
