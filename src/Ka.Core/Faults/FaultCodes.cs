@@ -29,10 +29,10 @@ public static class FaultCodes
         "Check cable, switch port and boot order (network first); look at the console: ka lab console NODE, or the BMC's.");
     public static readonly FaultCode BootNoScript = Add("boot.no_script",
         "The node asked DHCP but never fetched its boot script.",
-        "Check that the loader is served (TFTP, UDP port 69) and that no other DHCP server answers on this network.");
+        "Check that the loader is served (TFTP, UDP port 69) and that no other DHCP server answers on this network. Firmware that enforces Secure Boot needs 'secureBoot: true' for its node.");
     public static readonly FaultCode BootNoKernel = Add("boot.no_kernel",
         "The node fetched its boot script but not the kernel and initramfs of the minimal environment.",
-        "Check the HTTP boot port from the node's network, and the node's memory.");
+        "Check the HTTP boot port (TFTP for a node with Secure Boot) from the node's network, and the node's memory.");
     public static readonly FaultCode BootNoAgent = Add("boot.no_agent",
         "The node loaded the minimal environment, but its agent never reported.",
         "Look at the console: a missing network driver or too little memory are the usual causes (ka minimal build --kernel generic).");

@@ -52,9 +52,7 @@ public static class SiteReader
         findings.AddRange(binder.Findings.Select(e => new SiteFinding(e, file.Text)));
         CheckAcross(clusters, findings, path);
         if (clusters.Any(c => c.Nodes.Any(n => n.SecureBoot)))
-            foreach (var loader in BootLoaders.MissingSigned(site.Boot.Loaders))
-                findings.Add(new SiteFinding(
-                    new DocumentError(Code, new Location(path, 1, 1), $"nodes with 'secureBoot' cannot boot: this machine lacks '{loader}'", Next: $"install the package {BootSettings.PackageOf(loader)}") { Severity = Severity.Warning }, ""));
+            CheckSigned(site.Boot, findings, path);
         var refused = findings.Any(f => f.Error.Severity == Severity.Error);
         return new SiteReading(refused ? null : site with { Clusters = clusters.ToImmutable() }, findings.ToImmutable());
     }
@@ -145,6 +143,18 @@ public static class SiteReader
     static int Port(YamlSection section, string key, int fallback) => section.Int(key, 1, 65535, fallback);
 
     static string Under(string folder, string path) => path.Length == 0 ? folder : Path.GetFullPath(path, folder);
+
+    /// <summary>What keeps nodes with Secure Boot from booting: warnings, because the configuration may be checked on another machine.</summary>
+    static void CheckSigned(BootNetworkSettings boot, ImmutableArray<SiteFinding>.Builder findings, string path)
+    {
+        foreach (var loader in BootLoaders.MissingSigned(boot.Loaders))
+            Warn($"this machine lacks '{loader}'", $"install the package {BootSettings.PackageOf(loader)}");
+        if (boot.Dhcp == DhcpMode.Off)
+            Warn("only DHCP can tell them where their files are, and 'dhcp' is off", "dhcp: full or proxy");
+
+        void Warn(string why, string next) => findings.Add(new SiteFinding(
+            new DocumentError(Code, new Location(path, 1, 1), $"nodes with 'secureBoot' cannot boot: {why}", Next: next) { Severity = Severity.Warning }, ""));
+    }
 
     /// <summary>What no single file can see: a node, MAC or address that stands twice.</summary>
     static void CheckAcross(ImmutableArray<Cluster>.Builder clusters, ImmutableArray<SiteFinding>.Builder findings, string path)

@@ -1,4 +1,5 @@
 using System.Net;
+using Ka.Core.Documents;
 using Ka.Server.Configuration;
 
 namespace Ka.Tests.Server;
@@ -56,6 +57,7 @@ public sealed class ReadingSites : IDisposable
     {
         var reading = Read(Site, Gris.Replace("firmware: uefi", "firmware: uefi, secureBoot: true").Replace("far: {", "far: {secureBoot: false, "));
         Assert.Equal([false, true, false], reading.Site!.Clusters[0].Nodes.Select(n => n.SecureBoot));
+        Assert.Contains(reading.Findings, f => f.Error is { Severity: Severity.Warning } warning && warning.Message.Contains("'dhcp' is off", StringComparison.Ordinal));
     }
 
     [Theory]
