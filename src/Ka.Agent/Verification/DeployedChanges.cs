@@ -23,9 +23,11 @@ static class DeployedChanges
     ];
 
     public static bool Contain(string path) =>
-        Files.Contains(path)
-        || path.StartsWith("/etc/ssh/ssh_host_", StringComparison.Ordinal)
-        || Trees.Any(t => path.StartsWith(t, StringComparison.Ordinal) && (path.Length == t.Length || path[t.Length] == '/'));
+        Files.Contains(path) || path.StartsWith("/etc/ssh/ssh_host_", StringComparison.Ordinal) || ContainAllOf(path);
+
+    /// <summary>Not only this itself, but everything in it.</summary>
+    public static bool ContainAllOf(string path) =>
+        Trees.Any(t => path.StartsWith(t, StringComparison.Ordinal) && (path.Length == t.Length || path[t.Length] == '/'));
 
     /// <summary>A service of the system may have made this since; what the image itself has there is compared.</summary>
     public static bool MayAdd(string path) => path.StartsWith("/var/lib/", StringComparison.Ordinal);

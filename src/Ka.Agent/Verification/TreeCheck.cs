@@ -101,6 +101,8 @@ sealed class TreeCheck
         if (_options.Deployed && (DeployedChanges.Contain(path) || _mounts.IsElsewhere(path) || (!known && DeployedChanges.MayAdd(path))))
         {
             _ignored += known ? 1 : 0;
+            if (known && _manifest.Entries[place].Type == FileType.Directory && !DeployedChanges.ContainAllOf(path) && !_mounts.IsElsewhere(path))
+                Enter(directory, name, path);
             return;
         }
         if (NativeFiles.State(directory, name, out var state) is not 0 and var error)

@@ -51,7 +51,7 @@ public sealed class VerifyingOnLoop : IAsyncLifetime
     string Tree()
     {
         var tree = Path.Combine(_root, "tree");
-        foreach (var directory in (string[])["/boot/efi", "/etc/ssh", "/srv/data/deep", "/usr/bin", "/dev", "/root"])
+        foreach (var directory in (string[])["/boot/efi", "/etc/ssh", "/etc/default/grub.d", "/srv/data/deep", "/usr/bin", "/dev", "/root"])
             Directory.CreateDirectory(tree + directory);
         var random = new Random(3);
         var noise = new byte[8 * MiB];
@@ -62,6 +62,7 @@ public sealed class VerifyingOnLoop : IAsyncLifetime
         for (var i = 0; i < 300; i++)
             File.WriteAllBytes($"{tree}/usr/bin/tool{i}", noise[..(1000 + i * 50)]);
         File.WriteAllText(tree + "/etc/hostname", "packed\n");
+        File.WriteAllText(tree + "/etc/default/grub.d/init-select.cfg", "packed\n");
         File.WriteAllText(tree + "/etc/ssh/ssh_host_rsa_key", "packed");
         File.WriteAllText(tree + "/srv/data/deep/file", "on another partition");
         File.WriteAllText(tree + "/etc/passwd", "root:x:0:0::/root:/bin/sh\n");
@@ -171,6 +172,25 @@ public sealed class VerifyingOnLoop : IAsyncLifetime
         await Finds("extra /srv/data/says\nmissing /srv/data/deep/file", VerifyMode.Sample, VerifyMode.Full);
         var outcome = await _node.Carry(new VerifyTarget(_manifest, _sha256, VerifyMode.Full, 7, "/boot/vmlinuz", null) { Elsewhere = ["/srv/data"] });
         Assert.True(outcome.Fault is null, $"{outcome.Fault} {outcome.Fault?.Evidence}");
+    }
+
+    [Fact]
+    public async Task A_deployed_system_may_differ_in_what_the_deployment_writes_and_in_nothing_beside_it()
+    {
+        await Unpack(FileSystemKind.Ext4);
+        File.WriteAllText(At("/etc/hostname"), "gris-1\n");
+        File.WriteAllText(At("/etc/default/grub.d/ka.cfg"), "of the deployment");
+        Assert.Equal((0, ""), Deployed());
+        File.Delete(At("/etc/default/grub.d/init-select.cfg"));
+        Assert.Equal((1, "missing /etc/default/grub.d/init-select.cfg"), Deployed());
+    }
+
+    /// <summary>What <c>ka-agent verify</c> says of the tree.</summary>
+    (int Status, string Differences) Deployed()
+    {
+        using var said = new StringWriter();
+        var status = VerifyCommand.Run(["--root", _node.Target, "--manifest", _root + "/manifest"], Stream.Null, said, said, CancellationToken.None);
+        return (status, string.Join('\n', JsonSerializer.Deserialize(said.ToString(), VerifyJson.Default.VerifyReport)!.Differences));
     }
 
     [Fact]
