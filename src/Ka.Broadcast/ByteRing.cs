@@ -24,8 +24,11 @@ enum RingSignal
 }
 
 /// <summary>A successor's place in the ring.</summary>
-sealed class RingReader(long position, ChainConnection connection)
+/// <param name="followed">Somebody will come in its place should it be lost.</param>
+sealed class RingReader(long position, ChainConnection connection, bool followed)
 {
+    public bool Followed { get; } = followed;
+
     public long Position { get; set; } = position;
 
     public long MovedAt { get; set; } = Stopwatch.GetTimestamp();
@@ -58,6 +61,8 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     int _served;
     readonly long _begun = Stopwatch.GetTimestamp();
     long _readerSeenAt = Stopwatch.GetTimestamp();
+    long _held = long.MaxValue;
+    long _heldSince;
 
     public long Total => total;
 
@@ -204,19 +209,19 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         }
     }
 
-    /// <summary>Adds a successor, or gives null and the lowest offset that is still held.</summary>
-    public RingReader? Attach(long offset, ChainConnection connection, out long floor)
+    /// <summary>Adds a successor at this offset, or at the lowest one that is still held: from there on nothing is overwritten before it has read it.</summary>
+    public RingReader? Attach(Wish wish, ChainConnection connection)
     {
         lock (_gate)
         {
-            floor = _floor;
-            if (_closed || _sinkSlow || offset < _floor || offset > total)
+            if (_closed || _sinkSlow || wish.Offset > total)
             {
                 return null;
             }
-            var reader = new RingReader(offset, connection);
+            var reader = new RingReader(Math.Max(wish.Offset, _floor), connection, wish.Followed);
             _readers.Add(reader);
             _arrived++;
+            _held = long.MaxValue;
             Monitor.PulseAll(_gate);
             return reader;
         }
@@ -227,6 +232,10 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         lock (_gate)
         {
             _readers.Remove(reader);
+            if (!reader.Dropped)
+            {
+                Hold(reader);
+            }
             _served += reader.Position >= total ? 1 : 0;
             _readerSeenAt = Stopwatch.GetTimestamp();
             Monitor.PulseAll(_gate);
@@ -314,7 +323,11 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         {
             return 0;
         }
-        var oldest = _sunk;
+        if (_held != long.MaxValue && Stopwatch.GetElapsedTime(_heldSince) > options.Hold)
+        {
+            _held = long.MaxValue;
+        }
+        var oldest = Math.Min(_sunk, _held);
         foreach (var reader in _readers)
         {
             if (!reader.Dropped && reader.Position < oldest)
@@ -330,12 +343,27 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         foreach (var reader in _readers)
         {
             // Only one that could read on is slow; one that waits for the head is not.
-            if (!reader.Dropped && reader.Position < _head && Stopwatch.GetElapsedTime(reader.MovedAt) > options.SlowReader)
+            if (reader.Dropped || reader.Position >= _head)
+            {
+                continue;
+            }
+            var still = Stopwatch.GetElapsedTime(reader.MovedAt);
+            if (still > options.SlowReader || reader.Connection.IsSilent(options.Silence) && still > options.KeepAlive)
             {
                 LetGo(reader);
+                Hold(reader);
             }
         }
         _readers.RemoveAll(r => r.Dropped);
+    }
+
+    void Hold(RingReader reader)
+    {
+        if (reader.Followed && reader.Position < total)
+        {
+            _held = Math.Min(_held, reader.Position);
+            _heldSince = Stopwatch.GetTimestamp();
+        }
     }
 
     static void LetGo(RingReader reader)

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 
@@ -13,11 +14,11 @@ enum FrameKind : byte
     /// <summary>The stream ends at the present offset.</summary>
     End = 3,
 
-    /// <summary>The asked offset is no longer held here.</summary>
-    Gone = 4,
-
     /// <summary>Nothing is to be had here: ask somebody else.</summary>
     Refused = 5,
+
+    /// <summary>The stream begins at this later offset (8 bytes, little-endian): what lies before is no longer held here. It waits while the asker gets that elsewhere.</summary>
+    From = 6,
 }
 
 /// <summary>One blocking TCP connection of a chain. A frame is one kind byte, three zero bytes, a little-endian 32-bit length, and that many bytes.</summary>
@@ -31,6 +32,7 @@ sealed class ChainConnection : IDisposable
     readonly Socket _socket;
     readonly byte[] _header = new byte[HeaderBytes];
     readonly List<ArraySegment<byte>> _gather = new(2);
+    long _heardAt = Stopwatch.GetTimestamp();
 
     public ChainConnection(Socket socket)
     {
@@ -39,6 +41,12 @@ sealed class ChainConnection : IDisposable
     }
 
     public string Peer { get; init; } = "";
+
+    /// <summary>Whom this side has dialled; null on the serving side.</summary>
+    public ChainPeer? From { get; init; }
+
+    /// <summary>The handshake is over: what is sent now is no part of it.</summary>
+    public volatile bool HasProved;
 
     /// <summary>Connects, or throws <see cref="SocketException"/>.</summary>
     public static ChainConnection Dial(ChainPeer peer, ChainOptions options)
@@ -52,7 +60,7 @@ sealed class ChainConnection : IDisposable
         {
             socket.SendTimeout = Milliseconds(options.Connect); // SO_SNDTIMEO also bounds connect(2)
             socket.Connect(address, peer.Port);
-            return new ChainConnection(socket) { Peer = peer.ToString() };
+            return new ChainConnection(socket) { Peer = peer.ToString(), From = peer };
         }
         catch
         {
@@ -121,6 +129,37 @@ sealed class ChainConnection : IDisposable
         {
             Send(payload.AsSpan(sent - HeaderBytes));
         }
+    }
+
+    /// <summary>Tells the serving side that this one lives; it reads nothing else.</summary>
+    public void Beat()
+    {
+        try
+        {
+            _socket.Send([0]);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // whoever receives here sees it
+        }
+    }
+
+    /// <summary>Whether the asking side has not beaten for this long, as far as was looked.</summary>
+    public bool IsSilent(TimeSpan limit)
+    {
+        try
+        {
+            Span<byte> beats = stackalloc byte[64];
+            while (_socket.Available > 0 && _socket.Receive(beats) > 0)
+            {
+                _heardAt = Stopwatch.GetTimestamp();
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            return true;
+        }
+        return Stopwatch.GetElapsedTime(_heardAt) > limit;
     }
 
     /// <summary>Says that nothing more comes, and waits until the peer has taken everything and closed.</summary>

@@ -4,10 +4,10 @@ using System.Net.Sockets;
 
 namespace Ka.Broadcast;
 
-/// <summary>Something that can be served from an offset on: a file (the server) or a ring (a node). Returns when the asker is done with.</summary>
+/// <summary>Something that can be served: a file (the server) or a ring (a node). Returns when the asker is done with.</summary>
 interface IChainContent
 {
-    void Serve(ChainConnection connection, long offset);
+    void Serve(ChainConnection connection, Wish wish);
 }
 
 /// <summary>One TCP port on which any number of broadcasts are served. Each connection has a thread of its own.</summary>
@@ -163,7 +163,7 @@ public sealed class ChainListener : IDisposable
         try
         {
             connection.SetTimeouts(_options.Join, _options.Join);
-            if (Handshake.Listen(connection, Find) is not { } asked)
+            if (Handshake.Listen(connection, Find) is not { Wish.IsProbe: false } asked)
             {
                 return;
             }
@@ -174,7 +174,7 @@ public sealed class ChainListener : IDisposable
                 content = _broadcasts.TryGetValue(asked.Key.Name, out var known) ? known.Content : null;
             }
             connection.SetTimeouts(_options.Join, _options.ServerSend);
-            content?.Serve(connection, asked.Offset);
+            content?.Serve(connection, asked.Wish);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or IOException)
         {

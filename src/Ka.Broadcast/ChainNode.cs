@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using Ka.Core.Faults;
@@ -29,7 +30,7 @@ public sealed class ChainNode : IChainContent, IDisposable
     /// <param name="sink">Takes the verified bytes in order; it is flushed at the end and stays open.</param>
     public ChainNode(ChainTicket ticket, ChainListener listener, Stream sink, ChainOptions options)
     {
-        if (!ticket.Manifest.IsSound || ticket.Upstreams.IsEmpty)
+        if (!(ticket.Manifest.IsSound || ticket.Manifest.IsUnverified) || ticket.Upstreams.IsEmpty)
         {
             throw new ArgumentException("The manifest contradicts itself, or there is no source.", nameof(ticket));
         }
@@ -62,8 +63,8 @@ public sealed class ChainNode : IChainContent, IDisposable
         _listener.Register(_ticket.Key, this);
         await using (cancel.Register(Stop))
         {
-            var receiving = OnThread("chain receive", _receiver.Run);
-            await Task.WhenAll(receiving, OnThread("chain verify", Verify));
+            // Should one of them break, the other must not wait for it.
+            await Task.WhenAll(OnThread("chain receive", _receiver.Run, Stop), OnThread("chain verify", Verify, Stop));
         }
         if (_fault is null && !_complete)
         {
@@ -82,15 +83,24 @@ public sealed class ChainNode : IChainContent, IDisposable
         _listener.Unregister(_ticket.Key, this);
     }
 
-    void IChainContent.Serve(ChainConnection connection, long offset)
+    /// <summary>Takes a new order of sources, the server last; leaves the present one when it is not among them.</summary>
+    public void Replan(ImmutableArray<ChainPeer> upstreams) => _receiver.Replan(upstreams);
+
+    void IChainContent.Serve(ChainConnection connection, Wish wish)
     {
-        if (_ring.Attach(offset, connection, out _) is not { } reader)
+        if (_ring.Attach(wish, connection) is not { } reader)
         {
-            connection.SendFrame(FrameKind.Gone);
+            connection.SendFrame(FrameKind.Refused);
             return;
         }
         try
         {
+            if (reader.Position > wish.Offset)
+            {
+                var later = new byte[sizeof(long)];
+                BinaryPrimitives.WriteInt64LittleEndian(later, reader.Position);
+                connection.SendFrame(FrameKind.From, later);
+            }
             var taken = 0;
             while (true)
             {
@@ -128,9 +138,9 @@ public sealed class ChainNode : IChainContent, IDisposable
     {
         var manifest = _ticket.Manifest;
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
         var index = 0;
-        while (index < manifest.ChunkHashes.Length)
+        var chunks = (manifest.Bytes + manifest.ChunkBytes - 1) / manifest.ChunkBytes;
+        while (index < chunks)
         {
             var start = (long)index * manifest.ChunkBytes;
             var length = (int)Math.Min(manifest.ChunkBytes, manifest.Bytes - start);
@@ -138,10 +148,7 @@ public sealed class ChainNode : IChainContent, IDisposable
             {
                 return;
             }
-            hash.AppendData(first.Span);
-            hash.AppendData(second.Span);
-            hash.GetHashAndReset(digest);
-            if (!digest.SequenceEqual(Convert.FromHexString(manifest.ChunkHashes[index])))
+            if (!manifest.IsUnverified && !Proves(hash, first.Span, second.Span, manifest.ChunkHashes[index]))
             {
                 if (!_receiver.BadChunk(start, length))
                 {
@@ -159,6 +166,15 @@ public sealed class ChainNode : IChainContent, IDisposable
             index++;
         }
         _complete = Write([]);
+    }
+
+    static bool Proves(IncrementalHash hash, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, string expected)
+    {
+        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
+        hash.AppendData(first);
+        hash.AppendData(second);
+        hash.GetHashAndReset(digest);
+        return digest.SequenceEqual(Convert.FromHexString(expected));
     }
 
     /// <summary>Hands verified bytes to the sink; an empty piece flushes it.</summary>
@@ -194,7 +210,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         _receiver.Stop();
     }
 
-    static Task OnThread(string name, Action run)
+    static Task OnThread(string name, Action run, Action? broken = null)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         new Thread(() =>
@@ -206,6 +222,7 @@ public sealed class ChainNode : IChainContent, IDisposable
             }
             catch (Exception e)
             {
+                broken?.Invoke();
                 done.SetException(e);
             }
         })

@@ -12,12 +12,21 @@ public sealed record ChainOptions
     public int BlockBytes { get; init; } = 256 * 1024;
 
     /// <summary>A server sends a frame at least this often, so that silence means death.</summary>
-    public TimeSpan KeepAlive { get; init; } = TimeSpan.FromMilliseconds(500);
+    public TimeSpan KeepAlive { get; init; } = TimeSpan.FromMilliseconds(200);
 
-    /// <summary>Silence after which a source is given up.</summary>
-    public TimeSpan Silence { get; init; } = TimeSpan.FromSeconds(5);
+    /// <summary>Silence after which the other side, source or successor, is taken for dead.</summary>
+    public TimeSpan Silence { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>A successor that holds the ring without reading for this long is let go (it turns to the server).</summary>
+    /// <summary>How long the bytes after a lost successor's place are kept for the one that comes instead.</summary>
+    public TimeSpan Hold { get; init; } = TimeSpan.FromSeconds(1.5);
+
+    /// <summary>How long candidates for a lost source have to answer; all are asked at once.</summary>
+    public TimeSpan Probe { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long a better candidate is waited for once one has answered.</summary>
+    public TimeSpan ProbeGrace { get; init; } = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>A successor that lives, but holds the ring without reading for this long is let go (it turns to the server).</summary>
     public TimeSpan SlowReader { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>A node whose own disk has held the ring for this long sends its successors elsewhere.</summary>

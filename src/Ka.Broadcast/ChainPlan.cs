@@ -10,8 +10,11 @@ public sealed record ChainLink(ImmutableArray<ChainPeer> Upstreams, int Successo
 /// <summary>Who asks whom. A pure function of the order of the nodes, which the caller chooses (by rack).</summary>
 public static class ChainPlan
 {
-    /// <summary>A node knows this many predecessors before it turns to the server.</summary>
-    public const int Predecessors = 3;
+    /// <summary>
+    /// Distances of the predecessors that a node knows before it turns to the server: the nearest, and ever farther ones, so that a whole
+    /// rack may be lost.
+    /// </summary>
+    public static readonly ImmutableArray<int> Distances = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128];
 
     /// <summary>One link for each node, in the same order.</summary>
     public static ImmutableArray<ChainLink> Of(ImmutableArray<ChainPeer> nodes, ChainPeer server)
@@ -19,13 +22,8 @@ public static class ChainPlan
         var links = ImmutableArray.CreateBuilder<ChainLink>(nodes.Length);
         for (var i = 0; i < nodes.Length; i++)
         {
-            var upstreams = ImmutableArray.CreateBuilder<ChainPeer>();
-            for (var j = i - 1; j >= Math.Max(0, i - Predecessors); j--)
-            {
-                upstreams.Add(nodes[j]);
-            }
-            upstreams.Add(server);
-            links.Add(new ChainLink(upstreams.ToImmutable(), i < nodes.Length - 1 ? 1 : 0));
+            var at = i;
+            links.Add(new ChainLink([.. Distances.Where(d => d <= at).Select(d => nodes[at - d]), server], i < nodes.Length - 1 ? 1 : 0));
         }
         return links.MoveToImmutable();
     }

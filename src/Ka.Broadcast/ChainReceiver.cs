@@ -1,10 +1,15 @@
+using System.Buffers.Binary;
+using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Net.Sockets;
 using Ka.Core.Faults;
 
 namespace Ka.Broadcast;
 
-/// <summary>The asking side of a node: finds a source, fills the ring, and goes to the next source when one fails.</summary>
+/// <summary>
+/// The asking side of a node: finds a source, fills the ring, and goes to the next source when one fails. What the next one no longer
+/// holds is fetched from the server while that one waits.
+/// </summary>
 sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions options, Action<Fault> fail)
 {
     /// <summary>Reasons kept as evidence.</summary>
@@ -13,7 +18,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     readonly object _gate = new();
     readonly UpstreamOrder _order = new(ticket.Upstreams);
     readonly Queue<string> _reasons = new();
-    ChainConnection? _connection;
+    readonly List<ChainConnection> _connections = [];
     bool _stopped;
     bool _everConnected;
     long _bytesIn;
@@ -30,7 +35,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         {
             lock (_gate)
             {
-                return _connection?.Peer;
+                return _connections.LastOrDefault()?.Peer;
             }
         }
     }
@@ -38,6 +43,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     /// <summary>Runs until all is verified, the ring is closed, or no source has given a byte for too long.</summary>
     public void Run()
     {
+        using var beat = new Timer(_ => Beat(), null, options.KeepAlive, options.KeepAlive);
         var rounds = 0;
         while (true)
         {
@@ -48,23 +54,22 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
             }
             (generation, head) = ring.Begin();
             ChainPeer peer;
-            int index;
             lock (_gate)
             {
                 if (_stopped)
                 {
                     return;
                 }
-                (peer, index) = (_order.Current, _order.Index);
+                peer = _order.Current;
             }
             var before = BytesIn;
-            var reason = Pump(peer, generation, head);
-            if (reason is null)
+            var reason = Pump(peer, new Wish(head, Followed: ticket.Successors > 0), c => Frames(c, generation, head, null));
+            if (reason is null || ring.Begin().Generation != generation)
             {
                 continue; // everything is there, or the ring was rewound or closed: look again
             }
             rounds = BytesIn > before ? 0 : rounds;
-            if (!Next(peer, index, reason, ref rounds))
+            if (!Next(peer, reason, ref rounds))
             {
                 return;
             }
@@ -74,18 +79,30 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     /// <summary>A chunk was bad: takes the ring back and decides whom to ask. False when the server itself is wrong.</summary>
     public bool BadChunk(long start, int length)
     {
-        ChainConnection? connection;
         lock (_gate)
         {
             if (_order.BadChunk(start, length) == Blame.ImageCorrupt)
             {
                 return false;
             }
-            connection = _connection;
             ring.Rewind(start, length);
+            _connections.ForEach(c => c.Abort());
         }
-        connection?.Abort();
         return true;
+    }
+
+    public void Replan(ImmutableArray<ChainPeer> upstreams)
+    {
+        lock (_gate)
+        {
+            var present = _order.Current;
+            _order.Replace(upstreams);
+            if (_order.Current != present)
+            {
+                _connections.ForEach(c => c.Abort());
+            }
+            Monitor.PulseAll(_gate);
+        }
     }
 
     public void Stop()
@@ -93,14 +110,28 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         lock (_gate)
         {
             _stopped = true;
-            _connection?.Abort();
+            _connections.ForEach(c => c.Abort());
             Monitor.PulseAll(_gate);
         }
     }
 
-    /// <summary>Notes why a source failed and moves on; false when patience is at its end.</summary>
-    bool Next(ChainPeer peer, int index, string reason, ref int rounds)
+    void Beat()
     {
+        ChainConnection[] connections;
+        lock (_gate)
+        {
+            connections = [.. _connections.Where(c => c.HasProved)];
+        }
+        foreach (var connection in connections)
+        {
+            connection.Beat();
+        }
+    }
+
+    /// <summary>Notes why a source failed and moves on; false when patience is at its end.</summary>
+    bool Next(ChainPeer peer, string reason, ref int rounds)
+    {
+        ImmutableArray<ChainPeer> candidates;
         lock (_gate)
         {
             if (_stopped)
@@ -122,75 +153,87 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                 return false;
             }
             Interlocked.Increment(ref _switches);
-            // A bad chunk may have moved the order on already; its verdict stands.
-            if (_order.Index == index && _order.MoveOn())
+            if (_order.Current != peer)
+            {
+                return true; // a bad chunk or a new plan has moved the order on already; its verdict stands
+            }
+            if (peer == _order.Server)
             {
                 var pause = options.Retry * Math.Min(8, 1 << Math.Min(rounds++, 3));
                 Monitor.Wait(_gate, pause < left ? pause : left);
             }
-            return true;
+            candidates = _order.Candidates();
+        }
+        var found = Probing.First(candidates, ticket.Key, options);
+        lock (_gate)
+        {
+            if (_order.Current == peer)
+            {
+                _order.Choose(found ?? _order.Server);
+            }
+            return !_stopped;
         }
     }
 
     /// <summary>Takes what one source gives. Null when it gave everything, or when the ring no longer wants it; else why it failed.</summary>
-    string? Pump(ChainPeer peer, int generation, long offset)
+    string? Pump(ChainPeer peer, Wish wish, Func<ChainConnection, string?> take)
     {
         ChainConnection? connection = null;
         try
         {
             connection = ChainConnection.Dial(peer, options);
-            if (!Adopt(connection, generation, offset))
+            lock (_gate)
             {
-                return null;
+                if (_stopped)
+                {
+                    return null;
+                }
+                _connections.Add(connection);
             }
             connection.SetTimeouts(options.Join, options.Silence);
-            if (!Handshake.Ask(connection, ticket.Key, offset))
+            if (!Handshake.Ask(connection, ticket.Key, wish))
             {
                 return "it does not know the key of the broadcast";
             }
+            connection.HasProved = true;
             connection.SetTimeouts(options.Silence, options.Silence);
             _everConnected = true;
-            return Frames(connection, generation, offset);
+            return take(connection);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            return ring.Begin().Generation == generation ? Describe(e) : null;
+            return Describe(e);
         }
         finally
         {
             lock (_gate)
             {
-                _connection = null;
+                if (connection is not null)
+                {
+                    _connections.Remove(connection);
+                }
             }
             connection?.Dispose();
         }
     }
 
-    bool Adopt(ChainConnection connection, int generation, long offset)
+    /// <param name="until">End of a part that was asked for; null for the whole stream.</param>
+    string? Frames(ChainConnection connection, int generation, long offset, long? until)
     {
-        lock (_gate)
+        if (!Blames(connection, generation, offset))
         {
-            if (_stopped || ring.Begin().Generation != generation)
-            {
-                return false;
-            }
-            _order.Connected(offset);
-            _connection = connection;
-            return true;
+            return null;
         }
-    }
-
-    string? Frames(ChainConnection connection, int generation, long offset)
-    {
+        Span<byte> later = stackalloc byte[sizeof(long)];
         while (true)
         {
             var (kind, length) = connection.ReceiveHeader();
             switch (kind)
             {
                 case FrameKind.Data when length is > 0 and <= ChainConnection.FrameLimit:
-                    if (length > ring.Total - offset)
+                    if (length > (until ?? ring.Total) - offset)
                     {
-                        return WrongLength($"it gave more than the {ring.Total} bytes of the image");
+                        return WrongLength($"it gave more than the {until ?? ring.Total} bytes that there are to have");
                     }
                     if (!Take(connection, generation, length))
                     {
@@ -205,9 +248,24 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                     }
                     break;
                 case FrameKind.End when length == 0:
-                    return offset == ring.Total ? null : WrongLength($"its stream ended at {offset} of {ring.Total} bytes");
-                case FrameKind.Gone:
-                    return $"it no longer holds offset {offset}";
+                    return offset == (until ?? ring.Total) ? null : WrongLength($"its stream ended at {offset} of {until ?? ring.Total} bytes");
+                case FrameKind.From when length == sizeof(long) && until is null:
+                    connection.ReceiveExactly(later);
+                    var floor = BinaryPrimitives.ReadInt64LittleEndian(later);
+                    if (floor <= offset || floor > ring.Total)
+                    {
+                        return "it holds what nobody can hold";
+                    }
+                    var (from, gap) = (offset, new Wish(offset, floor));
+                    if (Pump(Server, gap, c => Frames(c, generation, from, floor)) is { } failed)
+                    {
+                        return $"it no longer held offset {from}, and the server: {failed}";
+                    }
+                    if (!Blames(connection, generation, offset = floor))
+                    {
+                        return null;
+                    }
+                    break;
                 case FrameKind.Refused:
                     return "it refused";
                 default:
@@ -216,12 +274,38 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         }
     }
 
+    ChainPeer Server
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _order.Server;
+            }
+        }
+    }
+
+    /// <summary>From here on the bytes are this connection's. False when the ring has no use for them: it was rewound, or ended elsewhere.</summary>
+    bool Blames(ChainConnection connection, int generation, long offset)
+    {
+        lock (_gate)
+        {
+            var (now, head) = ring.Begin();
+            if (_stopped || now != generation || head != offset)
+            {
+                return false;
+            }
+            _order.Connected(offset, connection.From!);
+            return true;
+        }
+    }
+
     /// <summary>From a peer it is one more failure; from the server it says that the image is not the registered one.</summary>
     string WrongLength(string reason)
     {
         lock (_gate)
         {
-            if (_order.Index == _order.Server)
+            if (_order.Current == _order.Server)
             {
                 fail(Fault.Of(FaultCodes.ImageCorrupt, "The server's image has not the registered length.", reason));
             }

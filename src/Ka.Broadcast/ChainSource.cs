@@ -133,17 +133,18 @@ public sealed class ChainSource : IDisposable
         public SourceReport Report(int connections) =>
             new(_path, _bytes, connections, Interlocked.Read(ref _bytesOut), Volatile.Read(ref _served));
 
-        public void Serve(ChainConnection connection, long offset)
+        public void Serve(ChainConnection connection, Wish wish)
         {
+            var (offset, end) = (wish.Offset, Math.Min(wish.Until, _bytes));
             if (offset > _bytes)
             {
                 connection.SendFrame(FrameKind.Refused);
                 return;
             }
             var block = new byte[Math.Min(_options.BlockBytes, ChainConnection.FrameLimit)];
-            while (offset < _bytes)
+            while (offset < end)
             {
-                var count = RandomAccess.Read(_file, block.AsSpan(0, (int)Math.Min(block.Length, _bytes - offset)), offset);
+                var count = RandomAccess.Read(_file, block.AsSpan(0, (int)Math.Min(block.Length, end - offset)), offset);
                 if (count == 0)
                 {
                     break; // the file was cut short meanwhile: the early end tells the node

@@ -3,17 +3,38 @@ using System.Security.Cryptography;
 
 namespace Ka.Broadcast;
 
+/// <summary>What a node asks a source for.</summary>
+/// <param name="Offset">First byte wanted.</param>
+/// <param name="Until">End of what is wanted, exclusive; <see cref="long.MaxValue"/> for all.</param>
+/// <param name="Followed">Others depend on the asker: should it be lost, one of them will come in its place.</param>
+/// <param name="IsProbe">Nothing is wanted but the proof that the source lives and knows the broadcast.</param>
+readonly record struct Wish(long Offset, long Until = long.MaxValue, bool Followed = false, bool IsProbe = false)
+{
+    public const int Bytes = (2 * sizeof(long)) + 1;
+
+    public void Write(Span<byte> into)
+    {
+        BinaryPrimitives.WriteInt64LittleEndian(into, Offset);
+        BinaryPrimitives.WriteInt64LittleEndian(into[sizeof(long)..], Until);
+        into[2 * sizeof(long)] = (byte)((Followed ? 1 : 0) | (IsProbe ? 2 : 0));
+    }
+
+    public static Wish Read(ReadOnlySpan<byte> from) => new(
+        BinaryPrimitives.ReadInt64LittleEndian(from), BinaryPrimitives.ReadInt64LittleEndian(from[sizeof(long)..]),
+        (from[2 * sizeof(long)] & 1) != 0, (from[2 * sizeof(long)] & 2) != 0);
+}
+
 /// <summary>
 /// Both sides prove that they know the broadcast's key without showing it: the asker sends the broadcast's id and a nonce, the listener
-/// answers with its nonce and HMAC-SHA256 over all, the asker with its HMAC over all and the offset it wants.
+/// answers with its nonce and HMAC-SHA256 over all, the asker with its HMAC over all and its wish.
 /// </summary>
 static class Handshake
 {
     const int NonceBytes = 16;
-    static ReadOnlySpan<byte> Magic => "KaC1"u8;
+    static ReadOnlySpan<byte> Magic => "KaC2"u8;
 
-    /// <summary>Asks for the stream from an offset on. False when the listener does not know the key or does not know the broadcast.</summary>
-    public static bool Ask(ChainConnection connection, BroadcastKey key, long offset)
+    /// <summary>Asks for the stream or a part of it. False when the listener does not know the key or does not know the broadcast.</summary>
+    public static bool Ask(ChainConnection connection, BroadcastKey key, Wish wish)
     {
         Span<byte> hello = stackalloc byte[Magic.Length + BroadcastKey.IdBytes + NonceBytes];
         Magic.CopyTo(hello);
@@ -24,21 +45,21 @@ static class Handshake
         Span<byte> answer = stackalloc byte[NonceBytes + BroadcastKey.MacBytes];
         connection.ReceiveExactly(answer);
         var nonce = answer[..NonceBytes];
-        if (!key.Verifies(Transcript("listener"u8, hello, nonce, 0), answer[NonceBytes..]))
+        if (!key.Verifies(Transcript("listener"u8, hello, nonce, default), answer[NonceBytes..]))
         {
             return false;
         }
-        Span<byte> proof = stackalloc byte[BroadcastKey.MacBytes + sizeof(long)];
-        key.Sign(Transcript("asker"u8, hello, nonce, offset)).CopyTo(proof);
-        BinaryPrimitives.WriteInt64LittleEndian(proof[BroadcastKey.MacBytes..], offset);
+        Span<byte> proof = stackalloc byte[BroadcastKey.MacBytes + Wish.Bytes];
+        key.Sign(Transcript("asker"u8, hello, nonce, wish)).CopyTo(proof);
+        wish.Write(proof[BroadcastKey.MacBytes..]);
         connection.Send(proof);
         return true;
     }
 
     /// <summary>The listener's side.</summary>
     /// <param name="find">Gives the key of a broadcast id (hex), waiting for a broadcast that is about to be registered; null when there is none.</param>
-    /// <returns>The key and the offset asked for, or null when the asker proved nothing.</returns>
-    public static (BroadcastKey Key, long Offset)? Listen(ChainConnection connection, Func<string, BroadcastKey?> find)
+    /// <returns>The key and what is asked for, or null when the asker proved nothing.</returns>
+    public static (BroadcastKey Key, Wish Wish)? Listen(ChainConnection connection, Func<string, BroadcastKey?> find)
     {
         Span<byte> hello = stackalloc byte[Magic.Length + BroadcastKey.IdBytes + NonceBytes];
         connection.ReceiveExactly(hello);
@@ -53,23 +74,23 @@ static class Handshake
         }
         Span<byte> answer = stackalloc byte[NonceBytes + BroadcastKey.MacBytes];
         RandomNumberGenerator.Fill(answer[..NonceBytes]);
-        key.Sign(Transcript("listener"u8, hello, answer[..NonceBytes], 0)).CopyTo(answer[NonceBytes..]);
+        key.Sign(Transcript("listener"u8, hello, answer[..NonceBytes], default)).CopyTo(answer[NonceBytes..]);
         connection.Send(answer);
 
-        Span<byte> proof = stackalloc byte[BroadcastKey.MacBytes + sizeof(long)];
+        Span<byte> proof = stackalloc byte[BroadcastKey.MacBytes + Wish.Bytes];
         connection.ReceiveExactly(proof);
-        var offset = BinaryPrimitives.ReadInt64LittleEndian(proof[BroadcastKey.MacBytes..]);
-        var transcript = Transcript("asker"u8, hello, answer[..NonceBytes], offset);
-        return key.Verifies(transcript, proof[..BroadcastKey.MacBytes]) && offset >= 0 ? (key, offset) : null;
+        var wish = Wish.Read(proof[BroadcastKey.MacBytes..]);
+        var transcript = Transcript("asker"u8, hello, answer[..NonceBytes], wish);
+        return key.Verifies(transcript, proof[..BroadcastKey.MacBytes]) && wish.Offset >= 0 && wish.Until >= wish.Offset ? (key, wish) : null;
     }
 
-    static byte[] Transcript(ReadOnlySpan<byte> role, ReadOnlySpan<byte> hello, ReadOnlySpan<byte> nonce, long offset)
+    static byte[] Transcript(ReadOnlySpan<byte> role, ReadOnlySpan<byte> hello, ReadOnlySpan<byte> nonce, Wish wish)
     {
-        var bytes = new byte[role.Length + hello.Length + nonce.Length + sizeof(long)];
+        var bytes = new byte[role.Length + hello.Length + nonce.Length + Wish.Bytes];
         role.CopyTo(bytes);
         hello.CopyTo(bytes.AsSpan(role.Length));
         nonce.CopyTo(bytes.AsSpan(role.Length + hello.Length));
-        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(role.Length + hello.Length + nonce.Length), offset);
+        wish.Write(bytes.AsSpan(role.Length + hello.Length + nonce.Length));
         return bytes;
     }
 }

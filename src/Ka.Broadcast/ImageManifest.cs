@@ -16,6 +16,11 @@ public sealed record ImageManifest(long Bytes, string Sha256, int ChunkBytes, Im
     /// <summary>Largest chunk that a node takes: four of them must fit into its ring.</summary>
     public const int ChunkLimit = 64 * 1024 * 1024;
 
+    /// <summary>Without hashes: nothing that arrives is proved. For measurements; no deployment takes it.</summary>
+    public static ImageManifest Unverified(long bytes) => new(bytes, "", DefaultChunkBytes, []);
+
+    public bool IsUnverified => Sha256.Length == 0 && ChunkHashes.IsEmpty && Bytes >= 0 && ChunkBytes is > 0 and <= ChunkLimit;
+
     /// <summary>Reads a stream to its end once and hashes it and its chunks.</summary>
     /// <exception cref="IOException">The stream cannot be read.</exception>
     public static ImageManifest Of(Stream image, int chunkBytes, CancellationToken cancel)
@@ -52,7 +57,7 @@ public sealed record ImageManifest(long Bytes, string Sha256, int ChunkBytes, Im
 
     /// <summary>Whether lengths and hashes agree with each other.</summary>
     public bool IsSound =>
-        Bytes >= 0 && ChunkBytes is > 0 and <= ChunkLimit
+        Bytes >= 0 && Sha256.Length == 64 && ChunkBytes is > 0 and <= ChunkLimit
         && ChunkHashes.Length == (Bytes + ChunkBytes - 1) / ChunkBytes
         && ChunkHashes.All(h => h.Length == 64 && h.All(char.IsAsciiHexDigit));
 }

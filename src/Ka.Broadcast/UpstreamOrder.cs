@@ -18,52 +18,52 @@ enum Blame
 /// <summary>
 /// Which source is asked next. Pure bookkeeping: the last source is the server, which is never banned. Not safe for several threads at once.
 /// </summary>
-sealed class UpstreamOrder(ImmutableArray<ChainPeer> upstreams)
+sealed class UpstreamOrder
 {
-    readonly HashSet<int> _banned = [];
-    readonly List<(long Offset, int Index)> _connections = [];
+    readonly HashSet<ChainPeer> _banned = [];
+    readonly List<(long Offset, ChainPeer Peer)> _connections = [];
     readonly Dictionary<long, (int Times, int FromServer)> _bad = [];
+    ImmutableArray<ChainPeer> _upstreams;
 
-    public int Index { get; private set; }
+    public UpstreamOrder(ImmutableArray<ChainPeer> upstreams) => (_upstreams, Current) = (upstreams, upstreams[0]);
 
-    public ChainPeer Current => upstreams[Index];
+    public ChainPeer Current { get; private set; }
 
-    public int Server => upstreams.Length - 1;
+    public ChainPeer Server => _upstreams[^1];
 
-    /// <summary>The source failed: on to the next, and from the server back to the first peer that is not banned. True when the round is complete.</summary>
-    public bool MoveOn()
+    /// <summary>Peers that may be asked when the present source has failed: those after it; after the server, which ends a round, all.</summary>
+    public ImmutableArray<ChainPeer> Candidates() =>
+        [.. _upstreams.Skip(Current == Server ? 0 : _upstreams.IndexOf(Current) + 1).Where(p => p != Server && p != Current && !_banned.Contains(p))];
+
+    public void Choose(ChainPeer peer) => Current = peer;
+
+    /// <summary>A new order of sources. The present one is kept where it is still among them; bans stay.</summary>
+    public void Replace(ImmutableArray<ChainPeer> upstreams)
     {
-        var wrapped = false;
-        do
+        _upstreams = upstreams;
+        if (!upstreams.Contains(Current))
         {
-            Index++;
-            if (Index > Server)
-            {
-                Index = 0;
-                wrapped = true;
-            }
+            Current = upstreams.First(p => p == Server || !_banned.Contains(p));
         }
-        while (_banned.Contains(Index));
-        return wrapped;
     }
 
-    /// <summary>Bytes from this offset on come from the present source.</summary>
-    public void Connected(long offset)
+    /// <summary>Bytes from this offset on come from this source.</summary>
+    public void Connected(long offset, ChainPeer peer)
     {
         _connections.RemoveAll(c => c.Offset >= offset);
-        _connections.Add((offset, Index));
+        _connections.Add((offset, peer));
     }
 
     /// <summary>Judges a chunk with a wrong hash.</summary>
     public Blame BadChunk(long start, int length)
     {
-        var givers = new HashSet<int>();
+        var givers = new HashSet<ChainPeer>();
         for (var i = 0; i < _connections.Count; i++)
         {
             var until = i + 1 < _connections.Count ? _connections[i + 1].Offset : long.MaxValue;
             if (_connections[i].Offset < start + length && until > start)
             {
-                givers.Add(_connections[i].Index);
+                givers.Add(_connections[i].Peer);
             }
         }
         var (times, fromServer) = _bad.GetValueOrDefault(start);
@@ -83,9 +83,9 @@ sealed class UpstreamOrder(ImmutableArray<ChainPeer> upstreams)
         }
         givers.Remove(Server);
         _banned.UnionWith(givers);
-        if (_banned.Contains(Index))
+        if (_banned.Contains(Current))
         {
-            MoveOn();
+            Current = Candidates().FirstOrDefault(Server);
         }
         return Blame.PeersBanned;
     }

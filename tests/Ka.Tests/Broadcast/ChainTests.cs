@@ -23,7 +23,7 @@ public class ChainTests
     [Fact]
     public async Task A_node_that_dies_in_the_middle_takes_nobody_with_it()
     {
-        using var chain = new LoopbackChain(8 * MiB, nodes: 6);
+        using var chain = new LoopbackChain(8 * MiB, nodes: 6, LoopbackChain.Patient);
         chain.Sinks[2].TripAt = MiB;
         chain.Sinks[2].Trip = () =>
         {
@@ -37,6 +37,31 @@ public class ChainTests
             Assert.Null((await all[i]).Fault);
             chain.AssertDelivered(i);
         }
+        // Its successor went on behind the one before it, which still had the bytes.
+        Assert.Equal(8 * MiB, chain.Source.Report(chain.Key)!.BytesOut);
+    }
+
+    [Fact]
+    public async Task Neighbours_that_die_together_are_stepped_over_at_once()
+    {
+        using var chain = new LoopbackChain(8 * MiB, nodes: 8, LoopbackChain.Patient);
+        chain.Sinks[4].TripAt = MiB;
+        chain.Sinks[4].Trip = () =>
+        {
+            foreach (var i in (int[])[2, 3, 4]) // the last one is who the others ask
+            {
+                chain.Listeners[i].Dispose();
+                chain.Nodes[i].Dispose();
+            }
+        };
+        var all = Enumerable.Range(0, 8).Select(i => chain.Start(i)).ToArray();
+        foreach (var i in (int[])[0, 1, 5, 6, 7])
+        {
+            Assert.Null((await all[i]).Fault);
+            chain.AssertDelivered(i);
+        }
+        Assert.InRange((await all[5]).Progress.Switches, 0, 1); // none where it had everything by then
+        Assert.Equal(8 * MiB, chain.Source.Report(chain.Key)!.BytesOut); // it found the one before them, not the server
     }
 
     [Fact]
@@ -96,18 +121,18 @@ public class ChainTests
     [Fact]
     public async Task A_late_joiner_gets_from_the_server_what_its_predecessor_no_longer_holds()
     {
-        using var chain = new LoopbackChain(4 * MiB, nodes: 2, LoopbackChain.Quick with { Gather = TimeSpan.Zero });
+        using var chain = new LoopbackChain(4 * MiB, nodes: 2, LoopbackChain.Patient with { RingBytes = LoopbackChain.Quick.RingBytes, Gather = TimeSpan.Zero });
         Assert.Null((await chain.Start(0)).Fault);
         var outcome = await chain.Start(1);
         Assert.Null(outcome.Fault);
         chain.AssertDelivered(1);
-        Assert.Equal(8 * MiB, chain.Source.Report(chain.Key)!.BytesOut);
+        Assert.Equal((8 * MiB) - chain.Options.RingBytes, chain.Source.Report(chain.Key)!.BytesOut);
     }
 
     [Fact]
     public async Task A_node_is_free_to_leave_when_its_successors_have_everything()
     {
-        using var chain = new LoopbackChain(MiB, nodes: 2, LoopbackChain.Quick with { Linger = TimeSpan.FromHours(1) });
+        using var chain = new LoopbackChain(MiB, nodes: 2, LoopbackChain.Patient with { Linger = TimeSpan.FromHours(1) });
         await chain.StartAll();
         await chain.Nodes[0].Linger();
         await chain.Nodes[1].Linger();
@@ -119,7 +144,7 @@ public class ChainTests
     [Fact]
     public async Task A_node_may_ask_before_its_predecessor_has_heard_of_the_broadcast()
     {
-        using var chain = new LoopbackChain(MiB, nodes: 2);
+        using var chain = new LoopbackChain(MiB, nodes: 2, LoopbackChain.Patient);
         var second = chain.Start(1);
         var first = chain.Start(0);
         Assert.Null((await first).Fault);
@@ -167,8 +192,16 @@ public class ChainTests
         chain.Links = [new ChainLink([.. dead, chain.Server], 0)];
         var outcome = await chain.Start(0);
         Assert.Null(outcome.Fault);
-        Assert.Equal(2, outcome.Progress.Switches);
         chain.AssertDelivered(0);
+    }
+
+    [Fact]
+    public async Task A_sink_that_breaks_as_nobody_expects_does_not_hang_its_node()
+    {
+        using var chain = new LoopbackChain(4 * MiB, nodes: 1);
+        chain.Sinks[0].TripAt = MiB;
+        chain.Sinks[0].Trip = () => throw new InvalidOperationException("a bug");
+        await Assert.ThrowsAsync<InvalidOperationException>(() => chain.Start(0));
     }
 
     [Fact]
@@ -194,8 +227,17 @@ public class ChainPlanTests
         var links = ChainPlan.Of([.. nodes], new ChainPeer("server", 2));
         Assert.Equal("server:2", string.Join(' ', links[0].Upstreams));
         Assert.Equal("n0:1 server:2", string.Join(' ', links[1].Upstreams));
-        Assert.Equal("n3:1 n2:1 n1:1 server:2", string.Join(' ', links[4].Upstreams));
+        Assert.Equal("n3:1 n2:1 n1:1 n0:1 server:2", string.Join(' ', links[4].Upstreams));
         Assert.Equal([1, 1, 1, 1, 0], links.Select(l => l.Successors));
+    }
+
+    [Fact]
+    public void Deep_in_the_chain_a_whole_rack_may_be_lost_and_a_predecessor_is_known_still()
+    {
+        var nodes = Enumerable.Range(0, 1000).Select(i => new ChainPeer($"n{i}", 1)).ToList();
+        var links = ChainPlan.Of([.. nodes], new ChainPeer("server", 2));
+        Assert.Equal("n871:1", links[999].Upstreams[^2].ToString());
+        Assert.All(links, l => Assert.True(l.Upstreams.Length <= 12));
     }
 
     [Fact]

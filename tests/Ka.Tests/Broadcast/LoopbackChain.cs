@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Net;
 using System.Net.Sockets;
@@ -22,6 +23,22 @@ sealed class LoopbackChain : IDisposable
         Retry = TimeSpan.FromMilliseconds(20),
         Linger = TimeSpan.FromMilliseconds(50),
         Gather = TimeSpan.FromSeconds(1),
+    };
+
+    /// <summary>
+    /// Nobody is taken for dead or slow because the machine is busy: a death is seen by its reset. The ring holds more than what the kernel
+    /// keeps of a connection on loopback.
+    /// </summary>
+    public static readonly ChainOptions Patient = Quick with
+    {
+        RingBytes = 16 * 1024 * 1024,
+        Silence = TimeSpan.FromSeconds(30),
+        SlowReader = TimeSpan.FromSeconds(30),
+        SlowSink = TimeSpan.FromSeconds(30),
+        Hold = TimeSpan.FromSeconds(30),
+        Linger = TimeSpan.FromSeconds(30),
+        Probe = TimeSpan.FromSeconds(30),
+        ProbeGrace = TimeSpan.FromSeconds(30),
     };
 
     readonly string _file = Path.GetTempFileName();
@@ -58,7 +75,7 @@ sealed class LoopbackChain : IDisposable
 
     public RecordingSink[] Sinks { get; }
 
-    public Dictionary<int, ChainNode> Nodes { get; } = [];
+    public ConcurrentDictionary<int, ChainNode> Nodes { get; } = [];
 
     public static ChainPeer Peer(int port) => new("127.0.0.1", port);
 
