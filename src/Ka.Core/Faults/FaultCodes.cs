@@ -111,6 +111,9 @@ public static class FaultCodes
     public static readonly FaultCode BroadcastUnreachable = Add("broadcast.unreachable",
         "The node could reach neither its predecessor in the chain nor the server.",
         "Check firewall and cabling between the nodes.");
+    public static readonly FaultCode BroadcastLost = Add("broadcast.lost",
+        "A receiver that had begun was heard of no more.",
+        "Look whether the machine and its network are alive, and send to it again.");
 
     // Scripts and bootloader.
     public static readonly FaultCode SigningFailed = Add("ssh.signing_failed",

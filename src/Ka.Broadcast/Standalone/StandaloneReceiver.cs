@@ -1,0 +1,145 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Ka.Core.Faults;
+
+namespace Ka.Broadcast.Standalone;
+
+/// <summary>What a receiver needs to know.</summary>
+/// <param name="Sender">Where the sender awaits receivers.</param>
+/// <param name="Listen">Where successors reach this one; null for the address by which it reaches the sender.</param>
+/// <param name="Patience">How long the sender is sought.</param>
+public sealed record ReceiveRequest(IPEndPoint Sender, IPAddress? Listen, string Name, BroadcastKey Key, TimeSpan Patience, ChainOptions Options);
+
+/// <summary>The receiving end of a broadcast without a server.</summary>
+public sealed class StandaloneReceiver(ReceiveRequest request)
+{
+    static readonly TimeSpan Retry = TimeSpan.FromMilliseconds(250);
+
+    volatile ChainNode? _node;
+
+    /// <summary>How far it is; null before the sender has begun.</summary>
+    public ChainProgress? Progress => _node?.Progress;
+
+    /// <summary>Receives into a sink, serves the others until the sender dismisses it, and says how it went; null is success.</summary>
+    /// <exception cref="OperationCanceledException">The caller cancelled.</exception>
+    public async Task<Fault?> Run(Stream sink, CancellationToken cancel)
+    {
+        if (await Connect(cancel) is not { } socket)
+        {
+            return Fault.Of(FaultCodes.BroadcastUnreachable, $"The sender {request.Sender} could not be reached within {request.Patience.TotalSeconds:0} s.", null);
+        }
+        await using var closing = cancel.Register(socket.Dispose);
+        try
+        {
+            using var listener = new ChainListener(request.Listen ?? ((IPEndPoint)socket.LocalEndPoint!).Address, 0, request.Options);
+            using var line = await Task.Run(() => ControlLine.Open(socket, request.Key, isSender: false), cancel);
+            line.Send(new Joined(request.Name, listener.Port));
+            if (await Task.Run(line.Receive, cancel) is not Assigned assigned)
+            {
+                return Fault.Of(FaultCodes.BroadcastUnreachable, "The sender did not take this receiver: it has begun, it does not await this name, or it has another of this name.", request.Name);
+            }
+            return await Receive(line, listener, assigned, sink, cancel);
+        }
+        catch (InvalidDataException e)
+        {
+            return Fault.Of(FaultCodes.BroadcastUnreachable, $"What listens at {request.Sender} is not the sender: {e.Message}.", null);
+        }
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
+        {
+            cancel.ThrowIfCancellationRequested();
+            return Fault.Of(FaultCodes.BroadcastUnreachable, "The sender went away before it began, or does not know the key of the broadcast.", e.Message);
+        }
+        finally
+        {
+            socket.Dispose();
+        }
+    }
+
+    async Task<Fault?> Receive(ControlLine line, ChainListener listener, Assigned assigned, Stream sink, CancellationToken cancel)
+    {
+        if (!(assigned.Manifest.IsSound || assigned.Manifest.IsUnverified) || assigned.Upstreams.Length == 0)
+        {
+            return Fault.Of(FaultCodes.ManifestInvalid, "The sender's plan contradicts itself.", null);
+        }
+        using var node = new ChainNode(new ChainTicket(request.Key, assigned.Manifest, [.. assigned.Upstreams], assigned.Successors), listener, sink, request.Options);
+        _node = node;
+        var dismissed = Task.Run(() => Listen(line, node, assigned), CancellationToken.None);
+        await using var beat = new Timer(_ => Say(line, new Progressed(node.Progress)), null, StandaloneSender.ReportPeriod, StandaloneSender.ReportPeriod);
+        var outcome = await node.Receive(cancel);
+        await beat.DisposeAsync();
+        Say(line, new Ended(outcome.Progress, outcome.Fault?.Code.Text, outcome.Fault?.Message));
+        if (outcome.Fault is null)
+        {
+            // Others may need what is here; without a sender until they have it.
+            await Task.WhenAny(dismissed, Task.Delay(Timeout.Infinite, cancel));
+            if (!cancel.IsCancellationRequested && !await dismissed)
+            {
+                await node.Linger();
+            }
+        }
+        cancel.ThrowIfCancellationRequested();
+        return outcome.Fault;
+    }
+
+    /// <summary>True when the sender has dismissed this receiver, false when it is gone: the stream itself may still come from others.</summary>
+    static bool Listen(ControlLine line, ChainNode node, Assigned assigned)
+    {
+        var upstreams = assigned.Upstreams.ToList();
+        try
+        {
+            while (line.Receive() is { } message)
+            {
+                if (message is Dismissed)
+                {
+                    return true;
+                }
+                if (message is Lost lost && upstreams.Remove(lost.Peer))
+                {
+                    node.Replan([.. upstreams]);
+                }
+            }
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidDataException)
+        {
+            // as below
+        }
+        return false;
+    }
+
+    static void Say(ControlLine line, ControlMessage message)
+    {
+        try
+        {
+            line.Send(message);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // the sender is gone: the stream decides
+        }
+    }
+
+    async Task<Socket?> Connect(CancellationToken cancel)
+    {
+        var begun = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            var socket = new Socket(request.Sender.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                await socket.ConnectAsync(request.Sender, cancel);
+                return socket;
+            }
+            catch (SocketException) when (Stopwatch.GetElapsedTime(begun) < request.Patience)
+            {
+                socket.Dispose();
+                await Task.Delay(Retry, cancel);
+            }
+            catch (SocketException)
+            {
+                socket.Dispose();
+                return null;
+            }
+        }
+    }
+}

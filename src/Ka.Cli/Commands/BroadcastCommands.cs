@@ -1,0 +1,237 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using Ka.Broadcast;
+using Ka.Broadcast.Standalone;
+using Ka.Core.Faults;
+using Ka.Core.NodeSets;
+
+namespace Ka.Cli.Commands;
+
+/// <summary><c>ka bcast</c>: one file to many machines by a chain, without a server.</summary>
+static class BroadcastCommands
+{
+    static readonly Option<FileInfo> Key = new("--key") { Description = "File with the broadcast's key, the same on all machines (ka bcast key FILE)", Required = true };
+
+    public static Command Build() => new("bcast", "Send a file to many machines at once, without a server") { MakeKey(), Send(), Receive() };
+
+    static Command MakeKey()
+    {
+        var file = new Argument<FileInfo>("FILE") { Description = "Where the key is written; only its owner may read it" };
+        var command = new Command("key", "Make a key for sender and receivers") { file };
+        command.SetAction(parsed =>
+        {
+            var path = parsed.GetValue(file)!.FullName;
+            try
+            {
+                using var stream = new FileStream(path, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
+                using var writer = new StreamWriter(stream);
+                writer.WriteLine(BroadcastKey.Create());
+                return ExitCodes.Done;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                return Refuse($"the key cannot be written: {e.Message}");
+            }
+        });
+        return command;
+    }
+
+    static Command Send()
+    {
+        var file = new Argument<FileInfo>("FILE") { Description = "What is sent" };
+        var listen = new Option<string>("--listen", "-l") { Description = "ADDRESS:PORT where receivers come to", Required = true };
+        var nodes = new Option<string?>("--nodes", "-w") { Description = "Names of the receivers that are awaited, in the order of the chain" };
+        var count = new Option<int?>("--count", "-n") { Description = "Go when so many receivers have come" };
+        var wait = new Option<int>("--wait") { Description = "Seconds to await receivers; then go with those that have come", DefaultValueFactory = _ => 60 };
+        var plain = new Option<bool>("--no-verify") { Description = "Prove nothing that arrives; for measurements" };
+        var command = new Command("send", "Send a file to the receivers that come") { file, listen, Key, nodes, count, wait, plain };
+        command.SetAction((parsed, cancel) => Task.Run(() => SendFile(parsed), cancel));
+        return command;
+
+        int SendFile(ParseResult parsed)
+        {
+            if (!IPEndPoint.TryParse(parsed.GetValue(listen)!, out var at) || at.Port == 0)
+                return Refuse($"--listen is '{parsed.GetValue(listen)}', expected ADDRESS:PORT");
+            if (KeyOf(parsed, out var key, out var text) is { } bad)
+                return Refuse(bad);
+            ImmutableArray<string> names = [];
+            if (parsed.GetValue(nodes) is { } words)
+            {
+                if (!NodeSet.TryParse(words, NodeSetContext.Plain, out var set, out var error))
+                    return Refuse($"-w: {error}");
+                names = [.. set.Select(n => n.Value)];
+            }
+            if (names.IsEmpty && parsed.GetValue(count) is not > 0)
+                return Refuse("say who is awaited: -w NODES, or --count N");
+            var source = parsed.GetValue(file)!;
+            if (!source.Exists)
+                return Refuse($"there is no file '{source}'");
+            var sender = new StandaloneSender(new SendRequest(
+                source.FullName, at, key!, text, names, parsed.GetValue(count) ?? names.Length, TimeSpan.FromSeconds(parsed.GetValue(wait)), !parsed.GetValue(plain), ChainOptions.Default));
+            var clock = Stopwatch.StartNew();
+            var talk = parsed.GetValue(Common.Quiet) ? null : new SendTalk(sender);
+            if (sender.Run(() => talk?.Look(), CancellationToken.None) is { } fault)
+                return Say(fault);
+            return Summary(sender, source.Length, clock.Elapsed);
+        }
+    }
+
+    static int Summary(StandaloneSender sender, long bytes, TimeSpan took)
+    {
+        var states = sender.States;
+        foreach (var state in states.Where(s => s.State != "done"))
+            Console.WriteLine(Terminal.Safe($"{state.Name}: {state.State}: {state.Message}  ({state.Code})"));
+        var done = states.Count(s => s.State == "done");
+        var twice = states.Sum(s => s.State == "done" ? Math.Max(0, s.Progress!.BytesIn - bytes) : 0);
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture, $"{done} of {states.Length} have it: {bytes} bytes in {took.TotalSeconds:0.00} s; the sender sent {sender.BytesOut} bytes, {twice} came twice"));
+        return done == states.Length ? ExitCodes.Done : done == 0 ? ExitCodes.AllFailed : ExitCodes.SomeFailed;
+    }
+
+    static Command Receive()
+    {
+        var from = new Option<string>("--from") { Description = "ADDRESS:PORT of the sender", Required = true };
+        var name = new Option<string?>("--name") { Description = "Name of this receiver (default: the host's)" };
+        var listen = new Option<string?>("--listen", "-l") { Description = "Address for the next in the chain (default: the one that reaches the sender)" };
+        var to = new Option<string?>("--to") { Description = "File or block device that it is written to" };
+        var wait = new Option<int>("--wait") { Description = "Seconds to seek the sender", DefaultValueFactory = _ => 60 };
+        var program = new Argument<string[]>("PROGRAM") { Description = "After --: a program that gets it as its input, with its arguments", Arity = ArgumentArity.ZeroOrMore };
+        var command = new Command("recv", "Receive what a sender sends, and pass it on to the next") { from, Key, name, listen, to, wait, program };
+        command.SetAction(async (parsed, cancel) =>
+        {
+            if (!IPEndPoint.TryParse(parsed.GetValue(from)!, out var sender) || sender.Port == 0)
+                return Refuse($"--from is '{parsed.GetValue(from)}', expected ADDRESS:PORT");
+            IPAddress? own = null;
+            if (parsed.GetValue(listen) is { } address && !IPAddress.TryParse(address, out own))
+                return Refuse($"--listen is '{address}', expected an address");
+            if (KeyOf(parsed, out var key, out _) is { } bad)
+                return Refuse(bad);
+            var words = parsed.GetValue(program) ?? [];
+            if (words.Length == 0 == parsed.GetValue(to) is null)
+                return Refuse("say where it goes: either --to FILE, or -- PROGRAM ARGUMENTS");
+            ReceivingSink sink;
+            try
+            {
+                sink = words.Length > 0 ? ReceivingSink.Into(words) : ReceivingSink.To(parsed.GetValue(to)!);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.ComponentModel.Win32Exception)
+            {
+                return Refuse($"it cannot be written: {e.Message}");
+            }
+            using (sink)
+            {
+                var receiver = new StandaloneReceiver(new ReceiveRequest(
+                    sender, own, parsed.GetValue(name) ?? Environment.MachineName, key!, TimeSpan.FromSeconds(parsed.GetValue(wait)), ChainOptions.Default));
+                var fault = await receiver.Run(sink.Stream, cancel);
+                fault ??= await sink.Finish(cancel);
+                return fault is null ? ExitCodes.Done : Say(fault);
+            }
+        });
+        return command;
+    }
+
+    static string? KeyOf(ParseResult parsed, out BroadcastKey? key, out string text)
+    {
+        (key, text) = (null, "");
+        try
+        {
+            text = File.ReadAllText(parsed.GetValue(Key)!.FullName).Trim();
+            return BroadcastKey.TryParse(text, out key) ? null : $"{parsed.GetValue(Key)} holds no key: expected 64 hexadecimal digits (ka bcast key FILE)";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return $"the key cannot be read: {e.Message}";
+        }
+    }
+
+    static int Say(Fault fault)
+    {
+        Terminal.Say(new Ka.Protocol.Rest.Problem(null, null, 0, fault.Message, fault.Code.Text, FaultCodes.Explain(fault.Code.Text)?.Next, fault.Evidence, null));
+        return ExitCodes.AllFailed;
+    }
+
+    static int Refuse(string why)
+    {
+        Console.Error.WriteLine(Terminal.Safe("ka: " + why));
+        return ExitCodes.Usage;
+    }
+}
+
+/// <summary>Where a receiver puts what comes.</summary>
+sealed class ReceivingSink : IDisposable
+{
+    readonly Process? _program;
+
+    ReceivingSink(Stream stream, Process? program) => (Stream, _program) = (stream, program);
+
+    public Stream Stream { get; }
+
+    /// <summary>A file, made anew, or a block device.</summary>
+    public static ReceivingSink To(string path) =>
+        new(new FileStream(path, path.StartsWith("/dev/", StringComparison.Ordinal) ? FileMode.Open : FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0), null);
+
+    public static ReceivingSink Into(string[] words)
+    {
+        var program = Process.Start(new ProcessStartInfo(words[0], words[1..]) { RedirectStandardInput = true })!;
+        return new ReceivingSink(program.StandardInput.BaseStream, program);
+    }
+
+    /// <summary>Waits until everything is on the disk, or the program has ended.</summary>
+    public async Task<Fault?> Finish(CancellationToken cancel)
+    {
+        try
+        {
+            if (_program is null)
+            {
+                // /dev/null and pipes cannot be synced, and need not be
+                if (Stream is FileStream { CanSeek: true } file)
+                    file.Flush(flushToDisk: true);
+                return null;
+            }
+            Stream.Close();
+            await _program.WaitForExitAsync(cancel);
+            return _program.ExitCode == 0 ? null : Fault.Of(FaultCodes.ImageExtractFailed, $"The program ended with status {_program.ExitCode}.");
+        }
+        catch (IOException e)
+        {
+            return Fault.Of(FaultCodes.DiskIoError, "What came could not be written.", e.Message);
+        }
+    }
+
+    public void Dispose()
+    {
+        Stream.Dispose();
+        _program?.Dispose();
+    }
+}
+
+/// <summary>Says every second how far the receivers are, and who holds the others back.</summary>
+sealed class SendTalk(StandaloneSender sender)
+{
+    long _at = Stopwatch.GetTimestamp();
+    long _done;
+
+    public void Look()
+    {
+        var elapsed = Stopwatch.GetElapsedTime(_at);
+        if (elapsed < TimeSpan.FromSeconds(1))
+            return;
+        var states = sender.States;
+        var receiving = states.Where(s => s.Progress is not null && s.State is "receiving").ToArray();
+        if (receiving.Length == 0)
+        {
+            Console.Error.WriteLine($"{states.Count(s => s.State == "waiting")} of {states.Length} have come");
+            _at = Stopwatch.GetTimestamp();
+            return;
+        }
+        var slowest = receiving.MinBy(s => s.Progress!.Written)!;
+        var all = receiving.Sum(s => s.Progress!.Written);
+        var total = slowest.Progress!.Total;
+        Console.Error.WriteLine(Terminal.Safe(string.Create(CultureInfo.InvariantCulture,
+            $"{100.0 * all / receiving.Length / Math.Max(1, total):0} %  {Math.Max(0, all - _done) / 1e6 / receiving.Length / elapsed.TotalSeconds:0} MB/s each  done {states.Count(s => s.State == "done")}  lost {states.Count(s => s.State is "lost" or "failed")}  behind: {slowest.Name} {100.0 * slowest.Progress.Written / Math.Max(1, total):0} %")));
+        (_at, _done) = (Stopwatch.GetTimestamp(), all);
+    }
+}
