@@ -59,8 +59,6 @@ public sealed partial class LayoutLab : IAsyncLifetime
         var text = NodeLine().Replace(_original, line => layouts.TryGetValue(line.Groups[1].Value, out var layout)
             ? $"  {line.Groups[1].Value}:\n    mac: {line.Groups[2].Value}\n    address: {line.Groups[3].Value}\n    power: {line.Groups[4].Value}\n    disk:\n{Regex.Replace(layout.TrimEnd(), "^", "      ", RegexOptions.Multiline)}\n"
             : line.Value);
-        // udev of an emulated machine under load needs more than systemd's 90 s to show a disk
-        text = text.Replace("net.ifnames=0", "net.ifnames=0 systemd.default_device_timeout_sec=900", StringComparison.Ordinal);
         await File.WriteAllTextAsync(file, text + Steps);
         var start = new ProcessStartInfo("/bin/sh", ["-c", "exec ip netns exec \"$1\" \"$2\" run --config \"$3\" >>\"$4\" 2>&1", "sh", "ka-" + Name, Beside("kad"), Path.Combine(State, "site", "ka.yaml"), Log]);
         _server = Process.Start(start)!;
@@ -88,6 +86,14 @@ public sealed partial class LayoutLab : IAsyncLifetime
 
     public static Task<Ended> LabAsync(params string[] arguments) => RealLab.RunAsync(Beside("ka-lab"), [arguments[0], "--name", Name, .. arguments[1..]]);
 
+    /// <summary>udev of an emulated machine under load needs more than systemd's 90 s to show a disk.</summary>
+    const string Patient = """
+
+        files:
+          /etc/systemd/system.conf.d/patient.conf: "[Manager]\nDefaultDeviceTimeoutSec=900\n"
+
+        """;
+
     /// <summary>Registers debian12-full with another file system for its root.</summary>
     public static async Task<string> RegisterAsync(string fileSystem)
     {
@@ -95,7 +101,7 @@ public sealed partial class LayoutLab : IAsyncLifetime
         var description = await File.ReadAllTextAsync(Path.Combine(folder, "debian12-full.yaml"));
         var name = "full-" + fileSystem;
         var file = Path.Combine(folder, name + ".yaml");
-        await File.WriteAllTextAsync(file, description.Replace("name: debian12-full", "name: " + name, StringComparison.Ordinal).Replace("filesystem: ext4", "filesystem: " + fileSystem, StringComparison.Ordinal));
+        await File.WriteAllTextAsync(file, description.Replace("name: debian12-full", "name: " + name, StringComparison.Ordinal).Replace("filesystem: ext4", "filesystem: " + fileSystem, StringComparison.Ordinal) + Patient);
         await MustKaAsync("env", "apply", "-f", file);
         return name;
     }

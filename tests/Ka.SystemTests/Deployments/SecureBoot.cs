@@ -110,7 +110,7 @@ public sealed class SecureBoot : IAsyncLifetime
     async Task ServeAsync(string cluster)
     {
         Stop();
-        await File.WriteAllTextAsync(Path.Combine(State, "site", "clusters", "lab.yaml"), cluster.Replace("net.ifnames=0", "net.ifnames=0 systemd.default_device_timeout_sec=900", StringComparison.Ordinal) + Steps);
+        await File.WriteAllTextAsync(Path.Combine(State, "site", "clusters", "lab.yaml"), cluster + Steps);
         _server = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", "exec ip netns exec \"$1\" \"$2\" run --config \"$3\" >>\"$4\" 2>&1", "sh", "ka-" + Name, Beside("kad"), Path.Combine(State, "site", "ka.yaml"), Log]))!;
         await RealLab.UntilAsync("the server answers", async () => (await KaAsync("ops", "ls")).Status == 0 ? "yes" : null, TimeSpan.FromMinutes(2));
     }
