@@ -29,9 +29,9 @@ export KA_LAB=kaextract
 
 "$lab" down --name kaextract --purge >/dev/null 2>&1 || true
 "$lab" up 1 --name kaextract --state "$work/lab-extract" --firmware "$firmware" --serve --minimal "$work/minimal" --kad "$bin/Ka.Server/release/kad" >/dev/null
-"$lab" exec --name kaextract -- python3 -m http.server --bind 10.77.0.1 --directory "$work/$image" 8480 >/dev/null 2>&1 &
+"$lab" exec --name kaextract -- python3 -m http.server --bind 10.77.0.1 --directory "$work/$image" 8490 >/dev/null 2>&1 &
 web=$!
-trap 'kill $web; "$lab" down --name kaextract --purge >/dev/null' EXIT
+trap 'kill "$web" || true; "$lab" down --name kaextract --purge >/dev/null' EXIT
 "$ka" env apply -f "$work/$image/$image.yaml" >/dev/null
 
 on() { "$lab" ssh node1 --name kaextract -i "$work/id" "$@"; }
@@ -42,7 +42,7 @@ by_hand() {
         if grep -q /mnt/dest /proc/mounts; then umount -R /mnt/dest; fi
         mkfs.ext4 -q -F /dev/vda3; mkdir -p /mnt/hand; mount /dev/vda3 /mnt/hand; sync
         read a rest </proc/uptime
-        wget -q -O - http://10.77.0.1:8480/$image.tar.zst | zstd -dc | tar -x -p --numeric-owner --xattrs --xattrs-include='*' --acls --sparse -C /mnt/hand -f -
+        wget -q -O - http://10.77.0.1:8490/$image.tar.zst | zstd -dc | tar -x -p --numeric-owner --xattrs --xattrs-include='*' --acls --sparse -C /mnt/hand -f -
         sync -f /mnt/hand
         read b rest </proc/uptime; umount /mnt/hand; echo \$a \$b" | awk '{ printf "%.2f", $2 - $1 }'
 }
@@ -54,15 +54,16 @@ by_ka() {
     "$ka" ops watch "$id" -q >/dev/null
     curl -s --max-time 5 --unix-socket /run/ka/lab/kaextract/kad.sock -H "Authorization: Bearer $(cat "$work"/lab-extract/kad/token)" \
         "http://ka/api/v1/operations/$id/events" | python3 -c '
-import datetime, json, sys
+import datetime, json, re, sys
 last = taken = None
 for line in sys.stdin:
     if line.startswith("data:"):
         event = json.loads(line[5:])
-        at = datetime.datetime.fromisoformat(event["at"][:26].rstrip("Z"))
+        second, fraction = re.match(r"([^.+Z]*)(\.\d+)?", event["at"]).groups()
+        at = datetime.datetime.fromisoformat(second).timestamp() + float(fraction or 0)
         if event["kind"] == "step_ok":
             if event["step"] in ("send_image", "verify"):
-                taken = (taken or 0) + (at - last).total_seconds()
+                taken = (taken or 0) + at - last
             last = at
 print(f"{taken:.2f}")'
 }
