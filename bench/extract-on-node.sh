@@ -50,7 +50,7 @@ by_hand() {
 # The steps send_image and verify as the server's journal has them.
 by_ka() {
     local id
-    id=$("$ka" deploy "$image" -w node1 -k "$work/id.pub" --no-wait --breakpoint BootNewEnv "$@")
+    id=$("$ka" deploy "$image" -w node1 -k "$work/id.pub" --no-wait --breakpoint BroadcastEnv:identity "$@")
     "$ka" ops watch "$id" -q >/dev/null
     curl -s --max-time 5 --unix-socket /run/ka/lab/kaextract/kad.sock -H "Authorization: Bearer $(cat "$work"/lab-extract/kad/token)" \
         "http://ka/api/v1/operations/$id/events" | python3 -c '
