@@ -32,12 +32,12 @@ public sealed class ChainSource : IDisposable
     /// <summary>Begins to serve a file. Null, or why it cannot be served.</summary>
     /// <param name="key">64 hex digits, <see cref="BroadcastKey.Create"/>.</param>
     /// <param name="bytes">Length that the nodes are told.</param>
-    public Fault? Register(string key, string path, long bytes)
+    public Fault? Register(string key, string path, long bytes) => BroadcastKey.TryParse(key, out var parsed)
+        ? Register(parsed, path, bytes)
+        : Fault.Of(FaultCodes.RequestInvalid, "A broadcast key has 64 hexadecimal digits.");
+
+    internal Fault? Register(BroadcastKey key, string path, long bytes)
     {
-        if (!BroadcastKey.TryParse(key, out var parsed))
-        {
-            return Fault.Of(FaultCodes.RequestInvalid, "A broadcast key has 64 hexadecimal digits.");
-        }
         FileContent content;
         try
         {
@@ -55,23 +55,21 @@ public sealed class ChainSource : IDisposable
         Unregister(key);
         lock (_gate)
         {
-            _files[parsed.Name] = (parsed, content);
+            _files[key.Name] = (key, content);
         }
-        _listener.Register(parsed, content);
+        _listener.Register(key, content);
         return null;
     }
 
     /// <summary>Ends a broadcast: its connections are closed. False when it was not there.</summary>
-    public bool Unregister(string key)
+    public bool Unregister(string key) => BroadcastKey.TryParse(key, out var parsed) && Unregister(parsed);
+
+    bool Unregister(BroadcastKey key)
     {
-        if (!BroadcastKey.TryParse(key, out var parsed))
-        {
-            return false;
-        }
         (BroadcastKey Key, FileContent Content) file;
         lock (_gate)
         {
-            if (!_files.Remove(parsed.Name, out file))
+            if (!_files.Remove(key.Name, out file))
             {
                 return false;
             }
@@ -82,15 +80,13 @@ public sealed class ChainSource : IDisposable
     }
 
     /// <summary>The report of one broadcast, or null when it is not registered.</summary>
-    public SourceReport? Report(string key)
+    public SourceReport? Report(string key) => BroadcastKey.TryParse(key, out var parsed) ? Report(parsed) : null;
+
+    internal SourceReport? Report(BroadcastKey key)
     {
-        if (!BroadcastKey.TryParse(key, out var parsed))
-        {
-            return null;
-        }
         lock (_gate)
         {
-            return _files.TryGetValue(parsed.Name, out var file) ? file.Content.Report(_listener.ConnectionsOf(parsed)) : null;
+            return _files.TryGetValue(key.Name, out var file) ? file.Content.Report(_listener.ConnectionsOf(key)) : null;
         }
     }
 

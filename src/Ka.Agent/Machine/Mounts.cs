@@ -77,11 +77,15 @@ static class Mounts
         {
             if (Native.SyncFileSystem(mount.Directory) is not 0 and var error)
             {
-                return Fault.Of(error == Native.NoSpace ? FaultCodes.DiskFull : FaultCodes.DiskIoError, $"{what} could not be written to the disk.", $"{mount.Source}: {Native.Message(error)}");
+                return NotWritten(error, what, $"{mount.Source}: {Native.Message(error)}");
             }
         }
         return null;
     }
+
+    /// <summary>A file system that could not be synced.</summary>
+    public static Fault NotWritten(int error, string what, string evidence) =>
+        Fault.Of(error == Native.NoSpace ? FaultCodes.DiskFull : FaultCodes.DiskIoError, $"{what} could not be written to the disk.", evidence);
 
     /// <summary>Frees a device and its partitions of what a former system or a former try left in use.</summary>
     public static Task<Fault?> Release(AgentPaths paths, string device, CancellationToken cancel) => Release(paths, s => IsPartOf(s, device), cancel);

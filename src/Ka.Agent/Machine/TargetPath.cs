@@ -3,6 +3,9 @@ namespace Ka.Agent.Machine;
 /// <summary>Paths inside the unpacked system. Its symbolic links are read as that system would read them, and never lead out of it.</summary>
 static class TargetPath
 {
+    /// <summary>Mode of a file that everybody may read.</summary>
+    public const UnixFileMode PublicFile = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
+
     const int LinkLimit = 40; // as the kernel's
 
     /// <summary>

@@ -10,7 +10,6 @@ namespace Ka.Agent.Orders;
 /// <remarks>Result values: <c>loader</c> (<c>systemd-boot</c>), or <c>grub</c> (<c>image</c> or <c>minimal</c>: whose GRUB it is; <c>signed</c>: the image's, for Secure Boot), <c>config</c> (<c>mkconfig</c> or <c>ka</c>).</remarks>
 static class Bootloader
 {
-    const UnixFileMode Public = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
     static readonly ImmutableArray<string> Directories = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
     public static async Task<OrderOutcome> Run(InstallBootloader order, OrderContext context, Report report, CancellationToken cancel)
@@ -114,7 +113,7 @@ static class Bootloader
         var path = program.EndsWith("grub2-mkconfig", StringComparison.Ordinal) ? "/boot/grub2/grub.cfg" : "/boot/grub/grub.cfg";
         try
         {
-            TargetPath.Write(target, "/etc/default/grub.d/ka.cfg", defaults, Public);
+            TargetPath.Write(target, "/etc/default/grub.d/ka.cfg", defaults, TargetPath.PublicFile);
         }
         catch (IOException)
         {
@@ -132,10 +131,10 @@ static class Bootloader
         var initrd = boot.Initrd is { } i && i.StartsWith(prefix, StringComparison.Ordinal) ? i[prefix.Length..] : boot.Initrd;
         var entry = new GrubEntry("Deployed by Ka", uuid, kernel, initrd, order.Params.Insert(0, disk.RootParameter(rootUuid)));
         var text = GrubConfiguration.Render(entry);
-        TargetPath.Write(target, "/boot/grub/grub.cfg", text, Public);
+        TargetPath.Write(target, "/boot/grub/grub.cfg", text, TargetPath.PublicFile);
         if (TargetPath.Exists(target, "/boot/grub2"))
         {
-            TargetPath.Write(target, "/boot/grub2/grub.cfg", text, Public);
+            TargetPath.Write(target, "/boot/grub2/grub.cfg", text, TargetPath.PublicFile);
         }
     }
 

@@ -18,7 +18,6 @@ sealed record CrypttabEntry(string Name, string Uuid)
 /// <summary>What the deployed system needs to know of arrays, encryption and volume groups, and whether it can.</summary>
 static class DeployedStack
 {
-    const UnixFileMode Public = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
     const string Hooks = "/usr/share/initramfs-tools/hooks/";
 
     /// <summary>The packages that a layout needs in the image, by what shows that they are there.</summary>
@@ -64,7 +63,7 @@ static class DeployedStack
                 return ([], Fault.Of(FaultCodes.DiskMismatch, "An encrypted device has no LUKS header any more."));
             }
             var lines = Encrypted(disk).Select(e => e.Line("none"));
-            files.Add(TargetPath.Write(target, "/etc/crypttab", "# Written by Ka when this system was deployed.\n" + string.Concat(lines), Public));
+            files.Add(TargetPath.Write(target, "/etc/crypttab", "# Written by Ka when this system was deployed.\n" + string.Concat(lines), TargetPath.PublicFile));
         }
         if (!disk.Layout.RaidArrays().IsEmpty)
         {
@@ -81,7 +80,7 @@ static class DeployedStack
                 uuids.Add((device, uuid ?? ""));
             }
             var path = TargetPath.Exists(target, "/etc/mdadm") ? "/etc/mdadm/mdadm.conf" : "/etc/mdadm.conf";
-            files.Add(TargetPath.Write(target, path, MdadmConfiguration(uuids), Public));
+            files.Add(TargetPath.Write(target, path, MdadmConfiguration(uuids), TargetPath.PublicFile));
         }
         return (files.ToImmutable(), null);
     }

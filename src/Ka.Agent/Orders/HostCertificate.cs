@@ -7,7 +7,6 @@ namespace Ka.Agent.Orders;
 /// <summary>Carries out <see cref="InstallHostCertificate"/>.</summary>
 static class HostCertificate
 {
-    const UnixFileMode Public = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
     const string Certificate = "/etc/ssh/ssh_host_ed25519_key-cert.pub";
     const string Configuration = "/etc/ssh/sshd_config";
     const string DropIn = "/etc/ssh/sshd_config.d/ka.conf";
@@ -28,8 +27,8 @@ static class HostCertificate
             {
                 return OrderOutcome.Found(("hostCertificate", "no"));
             }
-            TargetPath.Write(target, Certificate, order.Certificate + "\n", Public, force: true);
-            TargetPath.Write(target, DropIn, Line + "\n", Public, force: true);
+            TargetPath.Write(target, Certificate, order.Certificate + "\n", TargetPath.PublicFile, force: true);
+            TargetPath.Write(target, DropIn, Line + "\n", TargetPath.PublicFile, force: true);
             return OrderOutcome.Found(("hostCertificate", "yes"), ("files", $"{Certificate}\n{DropIn}"));
         }
         catch (IOException e)

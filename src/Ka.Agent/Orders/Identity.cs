@@ -10,7 +10,6 @@ namespace Ka.Agent.Orders;
 /// <remarks>Result values: <c>hostKey</c>, and <c>files</c>: the paths of the target that now differ from the archive, one on each line.</remarks>
 static class Identity
 {
-    const UnixFileMode Public = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
     const UnixFileMode Secret = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
     public static async Task<OrderOutcome> Run(SetIdentity order, OrderContext context, CancellationToken cancel)
@@ -55,16 +54,16 @@ static class Identity
         }
         var files = new SortedSet<string>(stackFiles, StringComparer.Ordinal)
         {
-            TargetPath.Write(target, "/etc/hostname", Fstab.ShortName(hostName) + "\n", Public),
-            TargetPath.Write(target, "/etc/hosts", Fstab.Hosts(TargetPath.Read(target, "/etc/hosts"), hostName), Public),
+            TargetPath.Write(target, "/etc/hostname", Fstab.ShortName(hostName) + "\n", TargetPath.PublicFile),
+            TargetPath.Write(target, "/etc/hosts", Fstab.Hosts(TargetPath.Read(target, "/etc/hosts"), hostName), TargetPath.PublicFile),
         };
         if (!order.KeepFstab)
         {
-            files.Add(TargetPath.Write(target, "/etc/fstab", Fstab.Render(fstab), Public));
+            files.Add(TargetPath.Write(target, "/etc/fstab", Fstab.Render(fstab), TargetPath.PublicFile));
         }
         if (TargetPath.Read(target, "/etc/machine-id") is not null)
         {
-            files.Add(TargetPath.Write(target, "/etc/machine-id", "", Public)); // systemd makes a new one of an empty file
+            files.Add(TargetPath.Write(target, "/etc/machine-id", "", TargetPath.PublicFile)); // systemd makes a new one of an empty file
         }
         if (TargetPath.Resolve(target, "/var/lib/dbus/machine-id", followLast: false) is { } dbus && new FileInfo(dbus) is { Exists: true, LinkTarget: null })
         {
@@ -73,7 +72,7 @@ static class Identity
         }
         files.UnionWith(RemoveHostKeys(target));
         files.Add(TargetPath.Write(target, "/etc/ssh/ssh_host_ed25519_key", keyPair.Private, Secret, force: true));
-        files.Add(TargetPath.Write(target, "/etc/ssh/ssh_host_ed25519_key.pub", keyPair.Public + "\n", Public, force: true));
+        files.Add(TargetPath.Write(target, "/etc/ssh/ssh_host_ed25519_key.pub", keyPair.Public + "\n", TargetPath.PublicFile, force: true));
         return OrderOutcome.Found(
             ("hostKey", string.Join(' ', keyPair.Public.Split(' ').Take(2))),
             ("rootUuid", fstab[0].Uuid),

@@ -1,3 +1,4 @@
+using Ka.Agent.Machine;
 using Ka.Core.BootProfiles;
 using Ka.Core.Environments;
 
@@ -8,7 +9,6 @@ namespace Ka.Agent.Orders;
 sealed record NetworkFile(string Path, string Text, UnixFileMode Mode)
 {
     const UnixFileMode Secret = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-    const UnixFileMode Public = Secret | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
     const string Title = "# Written by Ka when this system was deployed: the interface that the node boots from.\n";
 
     /// <summary>Null when nothing is to be written. The DHCP client names itself by its MAC address, as the firmware does, so that it gets the same address.</summary>
@@ -17,9 +17,9 @@ sealed record NetworkFile(string Path, string Text, UnixFileMode Mode)
         NetworkStack.None => null,
         // systemd.network(5); VLANs and bridges may have the same address, but another type
         NetworkStack.SystemdNetworkd => new("/etc/systemd/network/10-ka.network",
-            $"{Title}[Match]\nMACAddress={mac}\nType=ether\n\n[Network]\nDHCP=ipv4\n\n[DHCPv4]\nClientIdentifier=mac\n", Public),
+            $"{Title}[Match]\nMACAddress={mac}\nType=ether\n\n[Network]\nDHCP=ipv4\n\n[DHCPv4]\nClientIdentifier=mac\n", TargetPath.PublicFile),
         // interfaces(5), "pattern matching interfaces"
-        NetworkStack.Ifupdown => new("/etc/network/interfaces.d/ka", $"{Title}auto mac/{mac}=ka\niface ka inet dhcp\n", Public),
+        NetworkStack.Ifupdown => new("/etc/network/interfaces.d/ka", $"{Title}auto mac/{mac}=ka\niface ka inet dhcp\n", TargetPath.PublicFile),
         // nm-settings-keyfile(5); files that others may read are ignored
         NetworkStack.NetworkManager => new("/etc/NetworkManager/system-connections/ka.nmconnection",
             $"{Title}[connection]\nid=ka\ntype=ethernet\nautoconnect-priority=100\n\n[ethernet]\nmac-address={mac.ToString().ToUpperInvariant()}\n\n"

@@ -11,7 +11,6 @@ namespace Ka.Agent.Orders;
 /// </summary>
 static class SignedLoaders
 {
-    const UnixFileMode Public = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
     const string Shim = "/usr/lib/shim/shimx64.efi.signed", Grub = "/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed";
 
     /// <summary>Enrols keys of the machine's owner when shim was told to; not every shim brings it.</summary>
@@ -47,7 +46,7 @@ static class SignedLoaders
                 }
             }
             var (uuid, path) = Bootloader.Holder(disk, rootUuid, "/boot/grub");
-            TargetPath.Write(target, $"{esp}{own}/grub.cfg", Configuration(uuid, path), Public);
+            TargetPath.Write(target, $"{esp}{own}/grub.cfg", Configuration(uuid, path), TargetPath.PublicFile);
             return null;
         }
         catch (IOException e)

@@ -13,7 +13,6 @@ namespace Ka.Agent.Orders;
 /// </summary>
 static class SystemdBoot
 {
-    const UnixFileMode Public = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
     const string Loader = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi", Own = "/ka";
 
     /// <summary>Left free for the small files and for what the file system needs itself.</summary>
@@ -68,10 +67,10 @@ static class SystemdBoot
                 TargetPath.Copy(target, from, esp + to);
             }
             var line = string.Join(' ', parameters.Select(p => new string([.. p.Select(c => char.IsControl(c) ? ' ' : c)])));
-            TargetPath.Write(target, esp + "/loader/loader.conf", "# Written by Ka when this system was deployed.\ntimeout 1\n", Public);
-            TargetPath.Write(target, esp + "/loader/entries/ka.conf", Entry(line, boot.InitrdFile is not null), Public);
+            TargetPath.Write(target, esp + "/loader/loader.conf", "# Written by Ka when this system was deployed.\ntimeout 1\n", TargetPath.PublicFile);
+            TargetPath.Write(target, esp + "/loader/entries/ka.conf", Entry(line, boot.InitrdFile is not null), TargetPath.PublicFile);
             // kernel-install takes the line of later kernels from here.
-            TargetPath.Write(target, "/etc/kernel/cmdline", line + "\n", Public);
+            TargetPath.Write(target, "/etc/kernel/cmdline", line + "\n", TargetPath.PublicFile);
             return null;
         }
         catch (IOException e)

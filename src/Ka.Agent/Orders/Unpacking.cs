@@ -117,9 +117,7 @@ sealed class Unpacking : IImageSink
     public Fault? Persist()
     {
         var error = Native.SyncFileSystem(_target);
-        return error == 0
-            ? null
-            : Fault.Of(error == Native.NoSpace ? FaultCodes.DiskFull : FaultCodes.DiskIoError, "The unpacked image could not be written to the disk.", Native.Message(error));
+        return error == 0 ? null : Mounts.NotWritten(error, "The unpacked image", Native.Message(error));
     }
 
     public void Kill()

@@ -22,8 +22,8 @@ public static class BootRoutes
     public static IEndpointRouteBuilder MapBoot(this IEndpointRouteBuilder routes, BootServer server)
     {
         routes.MapMethods("/boot/{key}/script.ipxe", Methods, context => SendScript(context, server));
-        routes.MapMethods("/boot/{key}/kernel", Methods, context => SendFile(context, server, BootEventKind.KernelFetched, profile => profile.KernelFile));
-        routes.MapMethods("/boot/{key}/initrd", Methods, context => SendFile(context, server, BootEventKind.InitrdFetched, profile => profile.InitrdFile));
+        routes.MapMethods("/boot/{key}/kernel", Methods, context => SendFile(context, server, BootEventKind.KernelFetched, profile => profile.KernelPath));
+        routes.MapMethods("/boot/{key}/initrd", Methods, context => SendFile(context, server, BootEventKind.InitrdFetched, profile => profile.InitrdPath));
         routes.MapMethods("/boot/loader/{name}", Methods, context => SendLoader(context, server));
         return routes;
     }
@@ -46,14 +46,14 @@ public static class BootRoutes
         }
     }
 
-    private static async Task SendFile(HttpContext context, BootServer server, BootEventKind kind, Func<BootProfile, string?> fileOf)
+    private static async Task SendFile(HttpContext context, BootServer server, BootEventKind kind, Func<BootProfile.FromNetwork, string?> fileOf)
     {
         if (FindNode(context, server) is not { } node)
         {
             return;
         }
 
-        if (fileOf(node.Profile) is not { } path)
+        if (node.Profile is not BootProfile.FromNetwork boots || fileOf(boots) is not { } path)
         {
             context.Response.StatusCode = StatusCodes.Status404NotFound;
             server.Note(BootEventKind.Refused, node, null, node.Address, "its boot profile has no such file");

@@ -43,10 +43,12 @@ public sealed class TftpFiles(BootSettings settings, IBootDirectory directory, F
     {
         BootSettings.Shim or BootSettings.SignedGrub => new(TftpContent.Of(loaders[name]), node),
         "grub.cfg" => Profile(node, ref refusal),
-        "kernel" => OfFile(node, node.Profile.KernelFile, BootEventKind.KernelFetched, ref refusal),
-        "initrd" => OfFile(node, node.Profile.InitrdFile, BootEventKind.InitrdFetched, ref refusal),
+        "kernel" => OfFile(node, Booted(node)?.KernelPath, BootEventKind.KernelFetched, ref refusal),
+        "initrd" => OfFile(node, Booted(node)?.InitrdPath, BootEventKind.InitrdFetched, ref refusal),
         _ => null,
     };
+
+    private static BootProfile.FromNetwork? Booted(BootNode node) => node.Profile as BootProfile.FromNetwork;
 
     private TftpOffer? Profile(BootNode node, ref string refusal)
     {

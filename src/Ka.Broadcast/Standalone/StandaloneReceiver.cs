@@ -72,8 +72,7 @@ public sealed class StandaloneReceiver(ReceiveRequest request)
         if (outcome.Fault is null)
         {
             // Others may need what is here; without a sender until they have it.
-            await Task.WhenAny(dismissed, Task.Delay(Timeout.Infinite, cancel));
-            if (!cancel.IsCancellationRequested && !await dismissed)
+            if (!await dismissed.WaitAsync(cancel))
             {
                 await node.Linger();
             }

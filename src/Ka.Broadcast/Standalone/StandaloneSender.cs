@@ -12,7 +12,7 @@ namespace Ka.Broadcast.Standalone;
 /// <param name="Names">The receivers that are awaited, in the order of the chain; empty where only their number is known.</param>
 /// <param name="Count">How many receivers are awaited.</param>
 /// <param name="Patience">How long they are awaited; then it goes on with those that have come, or ends when none has.</param>
-public sealed record SendRequest(string File, IPEndPoint Listen, BroadcastKey Key, string KeyText, ImmutableArray<string> Names, int Count, TimeSpan Patience, bool Verified, ChainOptions Options);
+public sealed record SendRequest(string File, IPEndPoint Listen, BroadcastKey Key, ImmutableArray<string> Names, int Count, TimeSpan Patience, bool Verified, ChainOptions Options);
 
 /// <summary>How it stands with one receiver.</summary>
 /// <param name="State"><c>absent</c>, <c>waiting</c>, <c>receiving</c>, <c>done</c>, <c>failed</c>, <c>lost</c>.</param>
@@ -103,7 +103,7 @@ public sealed class StandaloneSender(SendRequest request)
         {
             return Fault.Of(FaultCodes.RequestInvalid, $"{request.File} cannot be read: {e.Message}");
         }
-        if (source.Register(request.KeyText, request.File, manifest.Bytes) is { } unserved)
+        if (source.Register(request.Key, request.File, manifest.Bytes) is { } unserved)
         {
             return unserved;
         }
@@ -311,10 +311,10 @@ public sealed class StandaloneSender(SendRequest request)
                     Leave(receiver, $"nothing was heard of it for {LostFor.TotalSeconds:0} s");
                 }
             }
-            BytesOut = source.Report(request.KeyText)?.BytesOut ?? BytesOut;
+            BytesOut = source.Report(request.Key)?.BytesOut ?? BytesOut;
             changed();
         }
-        BytesOut = source.Report(request.KeyText)?.BytesOut ?? BytesOut;
+        BytesOut = source.Report(request.Key)?.BytesOut ?? BytesOut;
     }
 
     void Dismiss()

@@ -55,7 +55,7 @@ static class BroadcastCommands
         {
             if (!IPEndPoint.TryParse(parsed.GetValue(listen)!, out var at) || at.Port == 0)
                 return Refuse($"--listen is '{parsed.GetValue(listen)}', expected ADDRESS:PORT");
-            if (KeyOf(parsed, out var key, out var text) is { } bad)
+            if (KeyOf(parsed, out var key) is { } bad)
                 return Refuse(bad);
             ImmutableArray<string> names = [];
             if (parsed.GetValue(nodes) is { } words)
@@ -70,7 +70,7 @@ static class BroadcastCommands
             if (!source.Exists)
                 return Refuse($"there is no file '{source}'");
             var sender = new StandaloneSender(new SendRequest(
-                source.FullName, at, key!, text, names, parsed.GetValue(count) ?? names.Length, TimeSpan.FromSeconds(parsed.GetValue(wait)), !parsed.GetValue(plain), ChainOptions.Default));
+                source.FullName, at, key!, names, parsed.GetValue(count) ?? names.Length, TimeSpan.FromSeconds(parsed.GetValue(wait)), !parsed.GetValue(plain), ChainOptions.Default));
             var clock = Stopwatch.StartNew();
             var talk = parsed.GetValue(Common.Quiet) ? null : new SendTalk(sender);
             if (sender.Run(() => talk?.Look(), CancellationToken.None) is { } fault)
@@ -107,7 +107,7 @@ static class BroadcastCommands
             IPAddress? own = null;
             if (parsed.GetValue(listen) is { } address && !IPAddress.TryParse(address, out own))
                 return Refuse($"--listen is '{address}', expected an address");
-            if (KeyOf(parsed, out var key, out _) is { } bad)
+            if (KeyOf(parsed, out var key) is { } bad)
                 return Refuse(bad);
             var words = parsed.GetValue(program) ?? [];
             if (words.Length == 0 == parsed.GetValue(to) is null)
@@ -133,13 +133,12 @@ static class BroadcastCommands
         return command;
     }
 
-    static string? KeyOf(ParseResult parsed, out BroadcastKey? key, out string text)
+    static string? KeyOf(ParseResult parsed, out BroadcastKey? key)
     {
-        (key, text) = (null, "");
+        key = null;
         try
         {
-            text = File.ReadAllText(parsed.GetValue(Key)!.FullName).Trim();
-            return BroadcastKey.TryParse(text, out key) ? null : $"{parsed.GetValue(Key)} holds no key: expected 64 hexadecimal digits (ka bcast key FILE)";
+            return BroadcastKey.TryParse(File.ReadAllText(parsed.GetValue(Key)!.FullName).Trim(), out key) ? null : $"{parsed.GetValue(Key)} holds no key: expected 64 hexadecimal digits (ka bcast key FILE)";
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -7,26 +7,15 @@ public abstract record BootProfile
     {
     }
 
-    /// <summary>The kernel's file on the server; null for the local disk.</summary>
-    public string? KernelFile => this switch
-    {
-        MinimalEnvironment minimal => minimal.KernelPath,
-        Custom custom => custom.KernelPath,
-        _ => null,
-    };
-
-    /// <summary>The initial RAM disk's file on the server, if the profile has one.</summary>
-    public string? InitrdFile => this switch
-    {
-        MinimalEnvironment minimal => minimal.InitrdPath,
-        Custom custom => custom.InitrdPath,
-        _ => null,
-    };
+    /// <summary>A kernel that comes from the network.</summary>
+    /// <param name="KernelPath">File on the server.</param>
+    /// <param name="InitrdPath">File on the server, or null.</param>
+    public abstract record FromNetwork(string KernelPath, string? InitrdPath, KernelParameters Parameters) : BootProfile;
 
     /// <summary>The trusted system in memory that runs the agent.</summary>
     /// <param name="KernelPath">File on the server.</param>
     /// <param name="InitrdPath">File on the server.</param>
-    public sealed record MinimalEnvironment(string KernelPath, string InitrdPath, KernelParameters Parameters) : BootProfile;
+    public sealed record MinimalEnvironment(string KernelPath, string InitrdPath, KernelParameters Parameters) : FromNetwork(KernelPath, InitrdPath, Parameters);
 
     /// <summary>What is installed on the disk: BIOS drive 0x80, or the next entry of the UEFI boot order.</summary>
     public sealed record LocalDisk : BootProfile;
@@ -34,5 +23,5 @@ public abstract record BootProfile
     /// <summary>A kernel of the user's own, with or without an initial RAM disk.</summary>
     /// <param name="KernelPath">File on the server.</param>
     /// <param name="InitrdPath">File on the server, or null.</param>
-    public sealed record Custom(string KernelPath, string? InitrdPath, KernelParameters Parameters) : BootProfile;
+    public sealed record Custom(string KernelPath, string? InitrdPath, KernelParameters Parameters) : FromNetwork(KernelPath, InitrdPath, Parameters);
 }

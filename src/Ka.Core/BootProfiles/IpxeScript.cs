@@ -9,7 +9,11 @@ namespace Ka.Core.BootProfiles;
 /// <param name="Initrd">Served while the profile has one.</param>
 /// <param name="UefiDiskLoader">A small EFI program that finds and starts the system on the disk; without it UEFI machines go on in
 /// their own boot order, where the disk must come next.</param>
-public sealed record BootUrls(Uri Script, Uri Kernel, Uri Initrd, Uri? UefiDiskLoader = null);
+public sealed record BootUrls(Uri Script, Uri Kernel, Uri Initrd, Uri? UefiDiskLoader = null)
+{
+    /// <summary>Where the profile's initial RAM disk is, if it has one.</summary>
+    public Uri? InitrdOf(BootProfile.FromNetwork profile) => profile.InitrdPath is null ? null : Initrd;
+}
 
 /// <summary>
 /// Writes iPXE scripts. iPXE splits a line at blanks, knows no quotes and no escapes, ends a command at the words <c>;</c> <c>&amp;&amp;</c>
@@ -26,8 +30,7 @@ public static class IpxeScript
     public static string Render(NodeName node, BootProfile profile, BootUrls urls) => profile switch
     {
         BootProfile.LocalDisk => LocalDisk(node, urls.UefiDiskLoader),
-        BootProfile.MinimalEnvironment minimal => Kernel(node, minimal.Parameters, urls.Kernel, urls.Initrd),
-        BootProfile.Custom custom => Kernel(node, custom.Parameters, urls.Kernel, custom.InitrdPath is null ? null : urls.Initrd),
+        BootProfile.FromNetwork boots => Kernel(node, boots.Parameters, urls.Kernel, urls.InitrdOf(boots)),
         _ => throw new InvalidOperationException($"no script for {profile.GetType().Name}"),
     };
 

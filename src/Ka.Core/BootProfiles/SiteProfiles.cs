@@ -18,8 +18,7 @@ public static class PxelinuxProfile
         var label = profile switch
         {
             BootProfile.LocalDisk => "  localboot 0\n",
-            BootProfile.MinimalEnvironment minimal => Kernel(urls.Kernel, urls.Initrd, minimal.Parameters),
-            BootProfile.Custom custom => Kernel(urls.Kernel, custom.InitrdPath is null ? null : urls.Initrd, custom.Parameters),
+            BootProfile.FromNetwork boots => Kernel(urls.Kernel, urls.InitrdOf(boots), boots.Parameters),
             _ => throw new InvalidOperationException($"no profile for {profile.GetType().Name}"),
         };
         return $"# {node}, written by Ka\ndefault ka\nprompt 0\nlabel ka\n{label}";
@@ -45,8 +44,7 @@ public static class GrubProfile
         var (initrd, parameters) = profile switch
         {
             BootProfile.LocalDisk => (null, null),
-            BootProfile.MinimalEnvironment minimal => (urls.Initrd, minimal.Parameters),
-            BootProfile.Custom custom => (custom.InitrdPath is null ? null : urls.Initrd, custom.Parameters),
+            BootProfile.FromNetwork boots => (urls.InitrdOf(boots), boots.Parameters),
             _ => throw new InvalidOperationException($"no profile for {profile.GetType().Name}"),
         };
         var title = $"# {node}, written by Ka\n";

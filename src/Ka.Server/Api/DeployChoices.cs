@@ -34,12 +34,16 @@ static class DeployChoices
 
         ProfileFile? Sent(NamedFile file)
         {
-            if (document.Files.TryGetValue(file.Path, out var digest) && FileStore.IsDigest(digest) && files.Has(digest) && new FileInfo(files.PathOf(digest)).Length is > 0 and var bytes)
+            if (DigestOf(document, file.Path, files) is { } digest && new FileInfo(files.PathOf(digest)).Length is > 0 and var bytes)
                 return new ProfileFile(file.Path, digest, bytes);
             faults.Add(Fault.Of(FaultCodes.ProfileInvalid, $"{file.At}: the file '{DocumentError.Cut(file.Path)}' was not sent, or is empty"));
             return null;
         }
     }
+
+    /// <summary>A file that a document names, in the store; null when the client has not sent it.</summary>
+    static string? DigestOf(ApplyBody document, string path, FileStore files) =>
+        document.Files.TryGetValue(path, out var digest) && FileStore.IsDigest(digest) && files.Has(digest) ? digest : null;
 
     /// <summary>The cluster as this deployment wants it.</summary>
     public static Cluster Over(Cluster cluster, DeployBody body, FileStore files, ICollection<Fault> faults)
@@ -88,7 +92,7 @@ static class DeployChoices
         {
             if (operation.File is not { } path)
                 operations.Add(operation);
-            else if (steps.Files.TryGetValue(path, out var digest) && FileStore.IsDigest(digest) && files.Has(digest))
+            else if (DigestOf(steps, path, files) is { } digest)
                 operations.Add(operation with { File = digest });
             else
                 faults.Add(Fault.Of(FaultCodes.OperationInvalid, $"custom operation '{operation.Name}': the file '{DocumentError.Cut(path)}' was not sent"));

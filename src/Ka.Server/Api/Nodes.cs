@@ -30,15 +30,23 @@ public static class Nodes
                 new NodeSshReply(found.Node.Name, found.Node.Address, table.RecentFacts(found.Node.Name, "hostKey", ""), keys.AuthorityKey), RestJson.Default.NodeSshReply)
             : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
 
+    /// <summary>Reads a node set of this site's nodes; the answer when it is none.</summary>
+    static IResult? Refuse(string words, Site site, out NodeSet set)
+    {
+        if (!NodeSet.TryParse(words, site.NodeSets, out set, out var error))
+            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesInvalid, $"node set: {error}"));
+        return set.IsSubsetOf(site.AllNodes)
+            ? null
+            : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"no cluster of this server has {set - site.AllNodes}"));
+    }
+
     static IResult List(string? nodes, Site site, NodeTable table, WorkflowTable workflows, AgentHub hub)
     {
         var set = site.AllNodes;
         if (nodes is not null)
         {
-            if (!NodeSet.TryParse(nodes, site.NodeSets, out set, out var error))
-                return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesInvalid, $"node set: {error}"));
-            if (!set.IsSubsetOf(site.AllNodes))
-                return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"no cluster of this server has {set - site.AllNodes}"));
+            if (Refuse(nodes, site, out set) is { } refusal)
+                return refusal;
         }
         return Results.Json(Replies(set, site, table, workflows, hub, withInventory: false).ToImmutableArray(), RestJson.Default.ImmutableArrayNodeReply);
     }
@@ -51,12 +59,10 @@ public static class Nodes
     /// <summary>Lets nodes boot their local disks again in place of the profile that a deployment left.</summary>
     static IResult ForgetProfiles(string nodes, Site site, NodeBoots boots)
     {
-        if (!NodeSet.TryParse(nodes, site.NodeSets, out var set, out var error))
-            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesInvalid, $"node set: {error}"));
+        if (Refuse(nodes, site, out var set) is { } refusal)
+            return refusal;
         if (set.IsEmpty)
             return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesEmpty, "the node set is empty"));
-        if (!set.IsSubsetOf(site.AllNodes))
-            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"no cluster of this server has {set - site.AllNodes}"));
         var (removed, busy) = boots.ForgetProfiles([.. set.Select(n => n.Value)]);
         return busy.IsEmpty
             ? Results.Json(new ForgottenReply(removed.IsEmpty ? "" : NodeSet.FromNames(removed.Select(NodeName.Parse)).ToString(), removed.Length), RestJson.Default.ForgottenReply)
