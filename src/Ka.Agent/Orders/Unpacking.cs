@@ -32,8 +32,9 @@ sealed class Unpacking : IImageSink
         _ = Tail.Of(tar.StandardOutput);
         _decompressorSaid = decompressor is null ? Task.FromResult("") : Tail.Of(decompressor.StandardError);
         Input = decompressor is null ? _feed : decompressor.StandardInput.BaseStream;
+        Pipes.Widen(Input);
         _copying = decompressor is null ? Task.CompletedTask : Task.Factory.StartNew(
-            () => Copy(decompressor.StandardOutput.BaseStream, _feed), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            () => Pass(decompressor.StandardOutput.BaseStream, tar.StandardInput.BaseStream, _feed), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
     /// <summary>Takes the image as it arrives.</summary>
@@ -158,15 +159,23 @@ sealed class Unpacking : IImageSink
         }
     }
 
-    static void Copy(Stream from, TarFeed to)
+    /// <summary>Passes everything on to tar, by the kernel where it can (<see cref="Pipes.Duplicate"/>); what is read here is only looked at.</summary>
+    static void Pass(Stream from, Stream tar, TarFeed feed)
     {
-        var buffer = new byte[256 * 1024];
-        int count;
+        Pipes.Widen(from);
+        Pipes.Widen(tar);
+        var buffer = new byte[Pipes.WideBytes];
         try
         {
+            while (Pipes.Duplicate(from, tar, buffer.Length) is var ready and > 0)
+            {
+                from.ReadExactly(buffer, 0, ready);
+                feed.Passed(buffer.AsSpan(0, ready));
+            }
+            int count;
             while ((count = from.Read(buffer)) > 0)
             {
-                to.Write(buffer.AsSpan(0, count));
+                feed.Write(buffer.AsSpan(0, count));
             }
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
@@ -210,11 +219,20 @@ sealed class TarFeed(Stream tar) : Stream
         : _zeros < EndMarkerBytes ? "The archive has no end marker: it was cut off."
         : null;
 
-    public override void Write(ReadOnlySpan<byte> buffer)
+    /// <summary>Looks at what tar has been given by another way.</summary>
+    public void Passed(ReadOnlySpan<byte> buffer) => Look(buffer);
+
+    bool Look(ReadOnlySpan<byte> buffer)
     {
         Bytes += buffer.Length;
         var last = buffer.LastIndexOfAnyExcept((byte)0);
         _zeros = last < 0 ? _zeros + buffer.Length : buffer.Length - 1 - last;
+        return last >= 0;
+    }
+
+    public override void Write(ReadOnlySpan<byte> buffer)
+    {
+        var holdsSomething = Look(buffer);
         if (!_tarStopped)
         {
             try
@@ -229,7 +247,7 @@ sealed class TarFeed(Stream tar) : Stream
                 return;
             }
         }
-        _garbage |= last >= 0;
+        _garbage |= holdsSomething;
     }
 
     public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
