@@ -44,8 +44,9 @@ public static class TreePlan
     }
 
     /// <summary>
-    /// Whom a node asks, the nearest first, without the server: its parent; the sibling before it, so that the orphans of one node do not all turn
-    /// to the same; then the parent's ancestors. Whoever is asked comes earlier in preorder, so that nobody asks in a circle.
+    /// Whom a node asks, the nearest first, without the server: its parent; where it is not the first child, the node before it, which has nobody
+    /// to hand on to, and its sibling, so that the orphans of one node do not all turn to the same; then the parent's ancestors. Whoever is asked
+    /// comes earlier in the order of the nodes, so that nobody asks in a circle.
     /// </summary>
     internal static IEnumerable<int> Healing(ImmutableArray<int> parents, ImmutableArray<ImmutableArray<int>> children, int node)
     {
@@ -55,8 +56,8 @@ public static class TreePlan
             return [];
         }
         var place = children[parent].IndexOf(node);
-        IEnumerable<int> sibling = place > 0 ? [children[parent][place - 1]] : [];
-        return [parent, .. sibling, .. Shape.Ancestors(parents, parent)];
+        IEnumerable<int> aside = place > 0 ? new[] { node - 1, children[parent][place - 1] }.Distinct() : [];
+        return [parent, .. aside, .. Shape.Ancestors(parents, parent)];
     }
 }
 

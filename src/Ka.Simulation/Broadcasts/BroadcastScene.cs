@@ -3,14 +3,6 @@ using Ka.Broadcast;
 
 namespace Ka.Simulation.Broadcasts;
 
-/// <summary>Who asks whom.</summary>
-public enum BroadcastWay
-{
-    Chain,
-    Tree,
-    TwoTrees,
-}
-
 /// <summary>What befalls one node.</summary>
 /// <param name="Node">From zero.</param>
 public abstract record Mishap(int Node)

@@ -138,15 +138,15 @@ sealed class VirtualHost(VirtualNetwork network, string name, int number) : Broa
 
     public void Die(Death death)
     {
+        foreach (var wire in _wires.Where(_ => death == Death.Reset))
+        {
+            wire.SendReset();
+        }
         IsAlive = false;
         IsSilent = death == Death.Silence;
         _threads.End(this);
         _doors.Clear();
         _sending.Clear();
-        foreach (var wire in _wires.Where(_ => death == Death.Reset))
-        {
-            wire.SendReset();
-        }
         _wires.Clear();
     }
 

@@ -151,7 +151,7 @@ sealed class VirtualWire(VirtualHost host, string peer) : Wire
     /// <summary>Tells the other side, past everything that is under way.</summary>
     public void SendReset()
     {
-        if (!Other._closed || Other._outgoing.Count > 0)
+        if (host.IsAlive && (!Other._closed || Other._outgoing.Count > 0))
         {
             _threads.At(_threads.Now + host.Network.Latency, Other.Broken);
         }
