@@ -114,6 +114,9 @@ public static class FaultCodes
     public static readonly FaultCode BroadcastLost = Add("broadcast.lost",
         "A receiver that had begun was heard of no more.",
         "Look whether the machine and its network are alive, and send to it again.");
+    public static readonly FaultCode BroadcastUnavailable = Add("broadcast.unavailable",
+        "The way to broadcast that was asked for is not one, or cannot be had here. Nothing was erased.",
+        "The message says what is missing; see ka deploy --help, or leave the choice to the server: --broadcast auto.");
 
     // Scripts and bootloader.
     public static readonly FaultCode SigningFailed = Add("ssh.signing_failed",

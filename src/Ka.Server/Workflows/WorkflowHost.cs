@@ -99,7 +99,7 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
             new BootPort(workflow, have.Boots),
             new PresencePort(workflow.Id, roster, have.Hub, have.Boots, have.Nodes, have.Clock),
             agents,
-            new ChainBroadcast(workflow, agents, have.Hub, have.Source, have.Address, have.Files, have.Secrets),
+            new Broadcasts(new BroadcastParts(workflow, agents, have.Hub, have.Source, have.Address, have.Files, have.Secrets, have.Site, have.Clock)).Of,
             new SystemsPort(workflow, have.Site, have.Keys, have.Directory, have.Boots, have.Hub, have.Nodes, have.Clock));
         var windows = new Engine.Automata.Windows(
             _rebootWindows.GetOrAdd(workflow.Cluster.Name, _ => new Window(workflow.Cluster.RebootWindow)),
