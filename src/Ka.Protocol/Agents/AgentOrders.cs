@@ -72,7 +72,16 @@ public sealed record ReceiveImage(
 {
     /// <summary>The archive keeps access lists as text only: GNU tar takes them with <c>--acls</c>, without which it takes those kept as attributes.</summary>
     public bool AclsAsText { get; init; }
+
+    /// <summary>The bytes come by BitTorrent and not by the chain; they are proved by the same hashes.</summary>
+    public TorrentFetch? Torrent { get; init; }
 }
+
+/// <summary>Fetches the image whole by BitTorrent before it is unpacked.</summary>
+/// <param name="Metainfo">The <c>.torrent</c> file in base 64.</param>
+/// <param name="Tools">Digest of an archive with <c>aria2c</c> and what it links to, for nodes that have none; or null.</param>
+/// <param name="RoomOnTarget">Bytes that the mounted target must have free to hold the image as well; 0 when it may lie in memory only.</param>
+public sealed record TorrentFetch(string Metainfo, string? Tools, long RoomOnTarget);
 
 /// <summary>Where a source of a broadcast listens.</summary>
 public sealed record PeerAddress(string Host, int Port);

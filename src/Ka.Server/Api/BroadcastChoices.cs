@@ -58,6 +58,24 @@ static class BroadcastChoices
     static string? WhyNot(BroadcastWay way, Cluster cluster, OsEnvironment environment, BroadcastGround ground) => way switch
     {
         BroadcastWay.Auto or BroadcastWay.Chain or BroadcastWay.Tree => null,
-        BroadcastWay.TwoTrees or BroadcastWay.Swarm or BroadcastWay.Torrent or BroadcastWay.Multicast or BroadcastWay.Custom => "this server cannot send so",
+        BroadcastWay.TwoTrees or BroadcastWay.Swarm or BroadcastWay.Multicast or BroadcastWay.Custom => "this server cannot send so",
+        BroadcastWay.Torrent when !ground.HasTorrent => "the minimal environment was built without aria2; build it again: ka minimal build",
+        BroadcastWay.Torrent => NoRoom(cluster, environment, ground),
     };
+
+    /// <summary>Where an image lies whole before it is unpacked: in memory, or on the deploy partition that is mounted for it.</summary>
+    static string? NoRoom(Cluster cluster, OsEnvironment environment, BroadcastGround ground)
+    {
+        foreach (var (partition, image) in environment.Images())
+        {
+            if (ground.SmallestMemory is not { } memory || image.Bytes <= WholeImage.Share(memory))
+                continue;
+            var mounted = partition is null && image.Raw is null;
+            if (mounted && cluster.Nodes.All(n => LayoutRoom.OfDeploy(n.Layout, ground.SmallestDisk) is not { } room || WholeImage.OnTarget(image.Bytes, image.UnpackedBytes) <= room))
+                continue;
+            return $"the image has {image.Bytes} bytes and must lie whole on each node before it is unpacked; a node has {memory} bytes of memory"
+                + (mounted ? ", and the deploy partition is too small to hold it beside the system" : ", and there is no mounted partition to hold it");
+        }
+        return null;
+    }
 }

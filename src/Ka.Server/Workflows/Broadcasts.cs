@@ -12,7 +12,8 @@ sealed class Broadcasts(BroadcastParts parts)
     {
         BroadcastWay.Chain => new ImageBroadcast(parts, ChainPlan.Of, Plainly),
         BroadcastWay.Tree => new ImageBroadcast(parts, (nodes, server) => TreePlan.Of(nodes, server), Plainly),
-        BroadcastWay.Auto or BroadcastWay.TwoTrees or BroadcastWay.Swarm or BroadcastWay.Torrent or BroadcastWay.Multicast or BroadcastWay.Custom => throw new ArgumentException($"'{way.Word()}' passed the check but cannot be sent by", nameof(way)),
+        BroadcastWay.Torrent => new ImageBroadcast(parts, ChainPlan.Of, TorrentSending.OpenAsync),
+        BroadcastWay.Auto or BroadcastWay.TwoTrees or BroadcastWay.Swarm or BroadcastWay.Multicast or BroadcastWay.Custom => throw new ArgumentException($"'{way.Word()}' passed the check but cannot be sent by", nameof(way)),
     };
 
     static Task<Opening> Plainly(Delivery delivery, CancellationToken cancel) => Task.FromResult(new Opening(PlainSending.Instance, null));

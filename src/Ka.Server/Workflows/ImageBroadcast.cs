@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using Ka.Broadcast;
+using Ka.Broadcast.Torrent;
 using Ka.Core.Clusters;
 using Ka.Core.Environments;
 using Ka.Core.Faults;
@@ -17,7 +18,7 @@ namespace Ka.Server.Workflows;
 
 /// <summary>What broadcasts need of the server.</summary>
 sealed record BroadcastParts(
-    Workflow Workflow, AgentPort Agents, AgentHub Hub, ChainSource Source, IPAddress Address, FileStore Files, ServerSecrets Secrets, Site Site, TimeProvider Clock)
+    Workflow Workflow, AgentPort Agents, AgentHub Hub, ChainSource Source, IPAddress Address, FileStore Files, ServerSecrets Secrets, TorrentSource Torrents, TorrentTools TorrentTools)
 {
     public ImmutableArray<ClusterNode> Roster { get; } = Workflow.Cluster.Nodes;
 }
@@ -26,7 +27,14 @@ sealed record BroadcastParts(
 /// <param name="Path">The image in the store.</param>
 /// <param name="Key">Hex secret of the broadcast, derived from the attempt: after a restart of the server the same one goes on where it was.</param>
 /// <param name="Order">Roster indices in the order of the roster (racks together).</param>
-sealed record Delivery(BroadcastParts Parts, Image Image, string Path, ImageManifest Manifest, string Key, ImmutableArray<int> Order, AttemptId Attempt, TimeSpan Deadline);
+/// <param name="Partition">Which the image is for; null for the root or the disk.</param>
+/// <param name="Word">The step, for logs.</param>
+sealed record Delivery(
+    BroadcastParts Parts, Image Image, string? Partition, string Path, ImageManifest Manifest, string Key, ImmutableArray<int> Order, string Word, AttemptId Attempt, TimeSpan Deadline)
+{
+    /// <summary>Says something of the whole delivery in the operation's log.</summary>
+    public void Say(string text) => Parts.Agents.Say(Word, text);
+}
 
 /// <summary>
 /// The broadcast port: every node gets an order with the image's hashes, the broadcast's key and its place in a plan of sources; a way may
@@ -40,7 +48,7 @@ sealed class ImageBroadcast(
     public IAsyncEnumerable<NodeResult> SendAsync(NodeBits nodes, int part, AttemptId attempt, Pace pace, CancellationToken cancel)
     {
         var (workflow, roster) = (parts.Workflow, parts.Roster);
-        var image = workflow.Environment.Images()[part].Image;
+        var (partition, image) = workflow.Environment.Images()[part];
         var word = part == 0 ? "send_image" : $"send_image_{part}";
         var key = part == 0 ? parts.Secrets.Derive("broadcast", workflow.Id, attempt.Run.ToString()) : parts.Secrets.Derive("broadcast", workflow.Id, attempt.Run.ToString(), part.ToString());
         var order = nodes.ToArray();
@@ -75,7 +83,7 @@ sealed class ImageBroadcast(
             manifest = ImageManifests.Of(path);
             return parts.Source.Register(key, path, image.Bytes) is { } refused
                 ? refused
-                : await open(new Delivery(parts, image, path, manifest, key, [.. order], attempt, pace.Deadline), cancel);
+                : await open(new Delivery(parts, image, partition, path, manifest, key, [.. order], word, attempt, pace.Deadline), cancel);
         }
 
         async Task<Fault?> ReceiveAsync(int index, CancellationToken token)
