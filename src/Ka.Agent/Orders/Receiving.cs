@@ -32,6 +32,10 @@ static class Receiving
             var ticket = new ChainTicket(key, manifest, [.. order.Upstreams.Select(u => new ChainPeer(u.Host, u.Port))], order.Successors);
             var outcome = order.Torrent is { } torrent
                 ? await TorrentFetching.Run(order, torrent, manifest, place.Sink, context, report, cancel)
+                : order.IsPlaced
+                ? await PlacedImage.Unpack(manifest, place.Sink, context, report, cancel)
+                : order.Multicast is { } multicast
+                ? await MulticastReceiving.Run(multicast, ticket, place.Sink, context, report, () => ByChain(place.Sink, ticket, context, report, cancel), cancel)
                 : await ByChain(place.Sink, ticket, context, report, cancel);
             return outcome.Fault is null && await place.Done(cancel) is { } fault ? fault : outcome;
         }
@@ -64,7 +68,18 @@ static class Receiving
     public static async Task<OrderOutcome> Into(IImageSink sink, Reception reception, OrderContext context, Report report, CancellationToken cancel)
     {
         var began = Stopwatch.GetTimestamp();
-        ChainOutcome received;
+        var (received, _) = await Take(sink, reception, report, cancel);
+        var outcome = await End(received, reception, sink, report, cancel);
+        if (outcome.Fault is null)
+        {
+            context.Unpacked = Stopwatch.GetElapsedTime(began);
+        }
+        return outcome;
+    }
+
+    /// <summary>Receives until the way or the sink has ended.</summary>
+    public static async Task<(ChainOutcome Received, bool SinkStopped)> Take(IImageSink sink, Reception reception, Report report, CancellationToken cancel)
+    {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         await using (cancel.Register(sink.Kill))
         {
@@ -80,22 +95,17 @@ static class Receiving
             }
             try
             {
-                received = await receiving;
+                return (await receiving, false);
             }
             catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
             {
-                received = new ChainOutcome(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking or writing program ended too early."), SinkFailed: true, reception.Progress());
+                return (new ChainOutcome(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking or writing program ended too early."), SinkFailed: true, reception.Progress()), true);
             }
         }
-        var outcome = await End(received, reception, sink, report, cancel);
-        if (outcome.Fault is null)
-        {
-            context.Unpacked = Stopwatch.GetElapsedTime(began);
-        }
-        return outcome;
     }
 
-    static async Task<OrderOutcome> End(
+    /// <summary>Judges a reception and what its sink made of it.</summary>
+    public static async Task<OrderOutcome> End(
         ChainOutcome received, Reception reception, IImageSink sink, Report report, CancellationToken cancel)
     {
         if (received is { Fault: { } fault, SinkFailed: false })

@@ -117,7 +117,7 @@ static class TorrentFetching
 /// <summary>One run of aria2c (aria2c(1)), watched over its JSON-RPC on the loopback interface, of which only this agent knows the secret.</summary>
 sealed class Aria2 : IAsyncDisposable
 {
-    public const string TorrentName = "image.torrent";
+    public const string TorrentName = "metainfo";
 
     const string Id = "6b61000000000001";
 

@@ -100,8 +100,8 @@ sealed class SeedConnection(NetworkStream stream, byte[] peerId)
         {
             return false; // the file was cut short meanwhile
         }
-        await stream.WriteAsync(message, patience);
         torrent.Gave(length);
+        await stream.WriteAsync(message, patience);
         return true;
     }
 }

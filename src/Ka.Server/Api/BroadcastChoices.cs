@@ -58,9 +58,11 @@ static class BroadcastChoices
     static string? WhyNot(BroadcastWay way, Cluster cluster, OsEnvironment environment, BroadcastGround ground) => way switch
     {
         BroadcastWay.Auto or BroadcastWay.Chain or BroadcastWay.Tree => null,
-        BroadcastWay.TwoTrees or BroadcastWay.Swarm or BroadcastWay.Multicast or BroadcastWay.Custom => "this server cannot send so",
+        BroadcastWay.TwoTrees or BroadcastWay.Swarm => "this server cannot send so",
+        BroadcastWay.Multicast => cluster.Broadcast.Multicast is null ? "the cluster file names no group: broadcast: { multicast: { group: 239.192.75.1 } }" : null,
         BroadcastWay.Torrent when !ground.HasTorrent => "the minimal environment was built without aria2; build it again: ka minimal build",
-        BroadcastWay.Torrent => NoRoom(cluster, environment, ground),
+        BroadcastWay.Custom when cluster.Broadcast.Custom is null => "the cluster file names no program: broadcast: { custom: [PROGRAM, ARGUMENT…] }",
+        BroadcastWay.Torrent or BroadcastWay.Custom => NoRoom(cluster, environment, ground),
     };
 
     /// <summary>Where an image lies whole before it is unpacked: in memory, or on the deploy partition that is mounted for it.</summary>
