@@ -54,9 +54,6 @@ sealed class NamespaceNet : IAsyncDisposable
             await RealLab.MustAsync("tc", ["-n", space, "qdisc", first ? "add" : "replace", "dev", device, "root", "tbf", "rate", rate, "burst", "128k", "latency", "50ms"]);
     }
 
-    /// <summary>Loses a share of what a host gets.</summary>
-    public Task LoseAsync(int host, string share) => RealLab.MustAsync("tc", ["-n", _name, "qdisc", "replace", "dev", $"p{host}", "root", "netem", "loss", share, "limit", "20000"]);
-
     /// <summary>Runs something of this process on a host: its sockets, and those of threads that it starts, are there (setns(2)).</summary>
     public T On<T>(int host, Func<T> make)
     {
