@@ -84,7 +84,7 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
         _machines = [.. Enumerable.Range(0, nodes).Select(_ => new Machine())];
     }
 
-    public World World => new(_clock, this, this, this, this, this, this);
+    public World World => new(_clock, this, this, this, this, _ => this, this);
 
     /// <summary>Whether the node runs its deployed system: what the machine is, not what the engine believes.</summary>
     public bool RunsDeployed(int node) => _machines[node] is { Deployed: true, RunsMinimal: false, Hangs: false } && !Has(node, Misbehaviour.NeverBoots);

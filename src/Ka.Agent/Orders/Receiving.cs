@@ -6,7 +6,11 @@ using Ka.Protocol.Agents;
 
 namespace Ka.Agent.Orders;
 
-/// <summary>Carries out <see cref="ReceiveImage"/>: chain, decompressor, then GNU tar or a block device.</summary>
+/// <summary>One way by which verified bytes come into a sink.</summary>
+/// <param name="Receive">Runs until the sink has every byte, or a fault ends it.</param>
+sealed record Reception(Func<CancellationToken, Task<ChainOutcome>> Receive, Func<ChainProgress> Progress);
+
+/// <summary>Carries out <see cref="ReceiveImage"/>: chain or another way, decompressor, then GNU tar or a block device.</summary>
 static class Receiving
 {
     static readonly TimeSpan ReportPeriod = TimeSpan.FromMilliseconds(400);
@@ -25,23 +29,28 @@ static class Receiving
         }
         await using (place)
         {
-            var outcome = await Into(place.Sink, new ChainTicket(key, manifest, [.. order.Upstreams.Select(u => new ChainPeer(u.Host, u.Port))], order.Successors), context, report, cancel);
+            var ticket = new ChainTicket(key, manifest, [.. order.Upstreams.Select(u => new ChainPeer(u.Host, u.Port))], order.Successors);
+            var outcome = order.Torrent is { } torrent
+                ? await TorrentFetching.Run(order, torrent, manifest, place.Sink, context, report, cancel)
+                : order.IsPlaced
+                ? await PlacedImage.Unpack(manifest, place.Sink, context, report, cancel)
+                : order.Multicast is { } multicast
+                ? await MulticastReceiving.Run(multicast, ticket, place.Sink, context, report, () => ByChain(place.Sink, ticket, context, report, cancel), cancel)
+                : await ByChain(place.Sink, ticket, context, report, cancel);
             return outcome.Fault is null && await place.Done(cancel) is { } fault ? fault : outcome;
         }
     }
 
-    static async Task<OrderOutcome> Into(IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
+    static async Task<OrderOutcome> ByChain(IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
     {
         var node = new ChainNode(ticket, context.Chain, sink.Input, context.ChainOptions);
-        var began = Stopwatch.GetTimestamp();
         var served = false;
         try
         {
-            var outcome = await Receive(node, sink, report, cancel);
+            var outcome = await Into(sink, new Reception(node.Receive, () => node.Progress), context, report, cancel);
             if (outcome.Fault is null)
             {
                 served = true;
-                context.Unpacked = Stopwatch.GetElapsedTime(began);
                 context.Serving = Task.WhenAll(context.Serving, ServeOn(node));
             }
             return outcome;
@@ -55,16 +64,29 @@ static class Receiving
         }
     }
 
-    static async Task<OrderOutcome> Receive(ChainNode node, IImageSink sink, Report report, CancellationToken cancel)
+    /// <summary>Takes the verified bytes of a way into the sink, and judges what came of both.</summary>
+    public static async Task<OrderOutcome> Into(IImageSink sink, Reception reception, OrderContext context, Report report, CancellationToken cancel)
     {
-        ChainOutcome received;
+        var began = Stopwatch.GetTimestamp();
+        var (received, _) = await Take(sink, reception, report, cancel);
+        var outcome = await End(received, reception, sink, report, cancel);
+        if (outcome.Fault is null)
+        {
+            context.Unpacked = Stopwatch.GetElapsedTime(began);
+        }
+        return outcome;
+    }
+
+    /// <summary>Receives until the way or the sink has ended.</summary>
+    public static async Task<(ChainOutcome Received, bool SinkStopped)> Take(IImageSink sink, Reception reception, Report report, CancellationToken cancel)
+    {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         await using (cancel.Register(sink.Kill))
         {
-            var receiving = node.Receive(stop.Token);
+            var receiving = reception.Receive(stop.Token);
             while (await Task.WhenAny(receiving, Task.Delay(ReportPeriod, CancellationToken.None)) != receiving)
             {
-                var p = node.Progress;
+                var p = reception.Progress();
                 report("receive", p.Verified, p.Total, p.BytesIn, p.BytesOut);
                 if (sink.HasFailed)
                 {
@@ -73,18 +95,18 @@ static class Receiving
             }
             try
             {
-                received = await receiving;
+                return (await receiving, false);
             }
             catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
             {
-                received = new ChainOutcome(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking or writing program ended too early."), SinkFailed: true, node.Progress);
+                return (new ChainOutcome(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking or writing program ended too early."), SinkFailed: true, reception.Progress()), true);
             }
         }
-        return await End(received, node, sink, report, cancel);
     }
 
-    static async Task<OrderOutcome> End(
-        ChainOutcome received, ChainNode node, IImageSink sink, Report report, CancellationToken cancel)
+    /// <summary>Judges a reception and what its sink made of it.</summary>
+    public static async Task<OrderOutcome> End(
+        ChainOutcome received, Reception reception, IImageSink sink, Report report, CancellationToken cancel)
     {
         if (received is { Fault: { } fault, SinkFailed: false })
         {
@@ -104,7 +126,7 @@ static class Receiving
         {
             return notKept;
         }
-        var progress = node.Progress;
+        var progress = reception.Progress();
         return OrderOutcome.Found(
             ("bytesIn", progress.BytesIn.ToString()),
             ("bytesOut", progress.BytesOut.ToString()),

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.CommandLine;
+using Ka.Core.Clusters;
 using Ka.Protocol.Rest;
 
 namespace Ka.Cli.Commands;
@@ -21,9 +22,12 @@ sealed class DeployWishes
 
     readonly Option<string?> _profile = new("--boot-profile") { Description = "File with kernel, initrd and params that the nodes boot from the network at the end, not their disk" };
 
+    readonly Option<string?> _broadcast = new("--broadcast") { Description = "How the image comes to the nodes (default: the cluster's, else auto)" };
+
     public DeployWishes(Command command)
     {
-        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _profile])
+        _broadcast.AcceptOnlyFromAmong([.. BroadcastWays.All.Select(w => w.Word())]);
+        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _profile, _broadcast])
             command.Add(option);
     }
 
@@ -38,6 +42,7 @@ sealed class DeployWishes
             NoBootloader = parsed.GetValue(_noBootloader),
             Breakpoint = parsed.GetValue(_breakpoint),
             ReformatTmp = parsed.GetValue(_tmp),
+            Broadcast = parsed.GetValue(_broadcast),
         };
         if (parsed.GetValue(_custom) is { } custom)
         {

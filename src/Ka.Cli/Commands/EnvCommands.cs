@@ -32,6 +32,7 @@ static class EnvCommands
         var render = new Command("render", "Show the files of an environment as a node would get them") { rendered, path, node };
         render.SetAction((parsed, cancel) => RenderAsync(parsed, parsed.GetValue(rendered)!, parsed.GetValue(node)!, parsed.GetValue(path), cancel));
         env.Add(render);
+        env.Add(TorrentCommand.Build());
         env.Add(ImportCommand.Build());
         env.Add(Neighbours.EnvBuild());
         return env;

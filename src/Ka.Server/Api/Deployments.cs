@@ -69,10 +69,11 @@ public static partial class Deployments
         var verify = ReadVerify(body.Verify, faults) ?? cluster?.Verify ?? VerifyMode.Sample;
         if (faults.Count > 0)
             return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
-        cluster = DeployChoices.Over(cluster!, body, files, faults);
+        (cluster, var broadcast) = BroadcastChoices.Settle(DeployChoices.Over(cluster!, body, files, faults), body, faults);
+        faults.AddRange(BroadcastChoices.Check(cluster, environment!, Ground(cluster, nodes, site, faults)));
         var asked = new DeployRequest(environment!, cluster, cluster.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults), verify)
         {
-            Options = DeployChoices.Options(body, files, faults),
+            Options = DeployChoices.Options(body, files, faults) with { Broadcast = broadcast },
         };
         var outcome = Planner.Plan(asked);
         faults.AddRange(outcome.Faults);
@@ -213,7 +214,11 @@ public static partial class Deployments
     {
         LeftOut = asked.Options.Profile is null ? asked.Needs.LeftOut : asked.Needs.LeftOut.Add("kexec at the end: the boot profile comes from the network"),
         BootProfile = asked.Options.Profile is { } profile ? Planned(profile, asked) : null,
+        Broadcast = Said(asked.Options.Broadcast),
     };
+
+    /// <summary>The way to broadcast and why it is taken, in one line.</summary>
+    internal static string? Said(BroadcastChoice? choice) => choice is null ? null : $"{choice.Way} ({choice.Why})";
 
     static PlannedProfile Planned(ProfileTemplate profile, DeployRequest asked)
     {
@@ -221,6 +226,16 @@ public static partial class Deployments
         return new PlannedProfile(profile.File, Of(profile.Kernel)!, Of(profile.Initrd), asked.Nodes[0].Name, line.ToString());
 
         static PlannedFile? Of(ProfileFile? file) => file is null ? null : new PlannedFile(file.Path, file.Sha256, file.Bytes);
+    }
+
+    static BroadcastGround Ground(Cluster cluster, NodeTable nodes, Site site, List<Fault> faults)
+    {
+        var inventories = nodes.Inventories();
+        long? memory = null;
+        foreach (var node in cluster.Nodes)
+            if (inventories.TryGetValue(node.Name, out var document) && JsonSerializer.Deserialize(document, AgentJson.Default.NodeInventory) is { MemoryBytes: > 0 } inventory)
+                memory = Math.Min(memory ?? long.MaxValue, inventory.MemoryBytes);
+        return new BroadcastGround(memory, SmallestDisk(cluster, nodes, faults), File.Exists(site.TorrentTools));
     }
 
     /// <summary>Six characters of Crockford's base 32 without the ones that are misread: enough for a site, short to type.</summary>

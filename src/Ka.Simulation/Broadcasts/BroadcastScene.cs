@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Ka.Broadcast;
+using Ka.Core.Clusters;
 
 namespace Ka.Simulation.Broadcasts;
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using Ka.Broadcast;
+using Ka.Core.Clusters;
 
 namespace Ka.Simulation.Broadcasts;
 
@@ -90,6 +91,7 @@ public sealed class SimulatedBroadcast
             BroadcastWay.Chain => [.. ChainPlan.Of(peers, server).Select(l => ImmutableArray.Create(l))],
             BroadcastWay.Tree => [.. TreePlan.Of(peers, server, _scene.Arity).Select(l => ImmutableArray.Create(l))],
             BroadcastWay.TwoTrees => TwoTreePlan.Of(peers, server),
+            _ => throw new InvalidOperationException($"{_scene.Way} has no plan"),
         };
     }
 
