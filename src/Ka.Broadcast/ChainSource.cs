@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using Ka.Broadcast.Swarm;
 using Ka.Core.Faults;
 using Microsoft.Win32.SafeHandles;
 
@@ -166,6 +167,11 @@ public sealed class ChainSource : IDisposable
 
         public void Serve(ChainConnection connection, Wish wish)
         {
+            if (wish.IsSwarm)
+            {
+                Share(connection, wish.Offset);
+                return;
+            }
             var (offset, end) = (wish.Offset, Math.Min(wish.Until, _bytes));
             if (offset > _bytes)
             {
@@ -190,6 +196,44 @@ public sealed class ChainSource : IDisposable
             Interlocked.Increment(ref _served);
         }
 
+        void Share(ChainConnection connection, long chunkBytes)
+        {
+            if (chunkBytes is <= 0 or > ImageManifest.ChunkLimit)
+            {
+                connection.SendFrame(FrameKind.Refused);
+                return;
+            }
+            new SwarmUpload(connection, new WholeShelf(this, (int)chunkBytes), _options).Run();
+        }
+
         public void Dispose() => _file.Dispose();
+
+        /// <summary>Every chunk, for one connection of a swarm.</summary>
+        sealed class WholeShelf(FileContent content, int chunkBytes) : ISwarmShelf
+        {
+            readonly int[] _all = [.. Enumerable.Range(0, (int)((content._bytes + chunkBytes - 1) / chunkBytes))];
+
+            public object Gate { get; } = new();
+
+            public long Bytes => content._bytes;
+
+            public int ChunkBytes => chunkBytes;
+
+            public IReadOnlyList<int> Ready => _all;
+
+            public bool IsClosed => false;
+
+            public bool Holds(int chunk) => true;
+
+            public void Read(long offset, Span<byte> into)
+            {
+                if (RandomAccess.Read(content._file, into, content._stripe.InImage(offset)) < into.Length)
+                {
+                    throw new IOException($"the image ends before {offset + into.Length}");
+                }
+            }
+
+            public void Sent(int bytes) => Interlocked.Add(ref content._bytesOut, bytes);
+        }
     }
 }

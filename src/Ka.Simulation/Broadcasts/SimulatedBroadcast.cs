@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using Ka.Broadcast;
+using Ka.Broadcast.Swarm;
 using Ka.Core.Clusters;
 
 namespace Ka.Simulation.Broadcasts;
@@ -91,6 +92,7 @@ public sealed class SimulatedBroadcast
             BroadcastWay.Chain => [.. ChainPlan.Of(peers, server).Select(l => ImmutableArray.Create(l))],
             BroadcastWay.Tree => [.. TreePlan.Of(peers, server, _scene.Arity).Select(l => ImmutableArray.Create(l))],
             BroadcastWay.TwoTrees => TwoTreePlan.Of(peers, server),
+            BroadcastWay.Swarm => [.. _hosts.Select(_ => ImmutableArray<ChainLink>.Empty)],
             _ => throw new InvalidOperationException($"{_scene.Way} has no plan"),
         };
     }
@@ -99,6 +101,13 @@ public sealed class SimulatedBroadcast
     {
         var options = On(_hosts[node]);
         var listener = new ChainListener(IPAddress.Any, Port, options);
+        if (_scene.Way == BroadcastWay.Swarm)
+        {
+            var link = SwarmPlan.Of([.. _hosts.Select(h => new ChainPeer(h.Name, Port))])[node];
+            var swarm = new SwarmNode(new SwarmTicket(_key, _manifest, link, new ChainPeer("server", Port)), listener, new MemoryChunks(_scene.Bytes), _sinks[node], options);
+            _ = Follow(node, swarm.Receive, swarm.Linger);
+            return;
+        }
         if (links.Length > 1)
         {
             var striped = new StripedNode(_key, _manifest, links, listener, _sinks[node], options);
@@ -238,4 +247,18 @@ sealed class SimulatedSink(VirtualHost host, byte[] image) : Stream
     public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
 
     public override void SetLength(long value) => throw new NotSupportedException();
+}
+
+/// <summary>Chunks in memory.</summary>
+sealed class MemoryChunks(int bytes) : ChunkStore
+{
+    readonly byte[] _bytes = new byte[bytes];
+
+    public override void Write(long offset, ReadOnlySpan<byte> bytes) => bytes.CopyTo(_bytes.AsSpan((int)offset));
+
+    public override void Read(long offset, Span<byte> into) => _bytes.AsSpan((int)offset, into.Length).CopyTo(into);
+
+    public override void Dispose()
+    {
+    }
 }

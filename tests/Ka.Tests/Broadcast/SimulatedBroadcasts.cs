@@ -21,9 +21,11 @@ public class SimulatedBroadcasts
         Mishaps = [.. mishaps],
     };
 
-    public static TheoryData<BroadcastWay, Death> WaysToDie => [.. from way in WayChoice.Planned from death in Enum.GetValues<Death>() select (way, death)];
+    static readonly BroadcastWay[] Own = [.. WayChoice.Planned, BroadcastWay.Swarm];
 
-    public static TheoryData<BroadcastWay> Ways => [.. WayChoice.Planned];
+    public static TheoryData<BroadcastWay, Death> WaysToDie => [.. from way in Own from death in Enum.GetValues<Death>() select (way, death)];
+
+    public static TheoryData<BroadcastWay> Ways => [.. Own];
 
     static void AssertHealed(BroadcastScene scene, int kills, Death death)
     {
@@ -117,6 +119,7 @@ public class SimulatedBroadcasts
     [InlineData(BroadcastWay.Tree, 40, 3)]
     [InlineData(BroadcastWay.TwoTrees, 30, 4)]
     [InlineData(BroadcastWay.TwoTrees, 60, 5)]
+    [InlineData(BroadcastWay.Swarm, 40, 6)]
     public void Larger_sets_with_deaths_loss_and_a_liar_all_have_it(BroadcastWay way, int nodes, ulong seed)
     {
         var luck = new Random((int)seed);
