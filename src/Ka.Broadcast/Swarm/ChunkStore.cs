@@ -41,7 +41,8 @@ public sealed class FileChunkStore : ChunkStore
             {
                 throw new IOException($"the image ends at {offset}");
             }
-            (offset, into) = (offset + count, into[count..]);
+            offset += count;
+            into = into[count..];
         }
     }
 

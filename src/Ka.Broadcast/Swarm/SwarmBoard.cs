@@ -21,8 +21,7 @@ sealed class SwarmHolder(ChainPeer peer, bool isServer, int chunks)
 /// Which chunk is asked of whom: the rarest first among those that are wanted soon (BEP 3's choice, B. Cohen: Incentives build robustness in
 /// BitTorrent, 2003), and at the end what is late from a second peer as well. Pure bookkeeping; not safe for several threads at once.
 /// </summary>
-/// <param name="seed">Breaks ties; another for each node, so that they ask for different chunks.</param>
-sealed class SwarmBoard(int chunks, ulong seed)
+sealed class SwarmBoard
 {
     /// <summary>Chunks further ahead of the first missing one than a quarter of the image, and than this, wait: the sink takes them in order.</summary>
     const int LeastAhead = 64;
@@ -33,21 +32,27 @@ sealed class SwarmBoard(int chunks, ulong seed)
     /// <summary>At the end a chunk that was asked for before so long is asked of one more.</summary>
     static readonly TimeSpan Lateness = TimeSpan.FromSeconds(0.5);
 
-    readonly bool[] _have = new bool[chunks];
-    readonly byte[] _asked = new byte[chunks];
-    readonly int[] _spread = new int[chunks];
-    readonly TimeSpan[] _askedAt = new TimeSpan[chunks];
+    readonly ulong _seed;
+    readonly bool[] _have;
+    readonly byte[] _asked;
+    readonly int[] _spread;
+    readonly TimeSpan[] _askedAt;
     readonly HashSet<SwarmHolder> _holders = [];
-    int _unasked = chunks;
+    int _unasked;
+
+    /// <param name="seed">Breaks ties; another for each node, so that they ask for different chunks.</param>
+    public SwarmBoard(int chunks, ulong seed)
+    {
+        (_seed, _unasked) = (seed, chunks);
+        (_have, _asked, _spread, _askedAt) = (new bool[chunks], new byte[chunks], new int[chunks], new TimeSpan[chunks]);
+    }
 
     public int Count { get; private set; }
 
-    public bool IsComplete => Count == chunks;
+    public bool IsComplete => Count == _have.Length;
 
     /// <summary>All chunks before this one are there.</summary>
     public int Prefix { get; private set; }
-
-    public IReadOnlyCollection<SwarmHolder> Holders => _holders;
 
     public bool Has(int chunk) => _have[chunk];
 
@@ -64,7 +69,7 @@ sealed class SwarmBoard(int chunks, ulong seed)
         {
             Returned(holder, chunk);
         }
-        for (var chunk = 0; chunk < chunks && !holder.IsServer; chunk++)
+        for (var chunk = 0; chunk < _have.Length && !holder.IsServer; chunk++)
         {
             _spread[chunk] -= holder.Has[chunk] ? 1 : 0;
         }
@@ -73,7 +78,7 @@ sealed class SwarmBoard(int chunks, ulong seed)
     /// <summary>A peer says that it has a chunk. False when there is no such chunk.</summary>
     public bool Learn(SwarmHolder holder, int chunk)
     {
-        if (chunk < 0 || chunk >= chunks)
+        if (chunk < 0 || chunk >= _have.Length)
         {
             return false;
         }
@@ -110,7 +115,7 @@ sealed class SwarmBoard(int chunks, ulong seed)
             _unasked -= _asked[chunk] == 0 ? 1 : 0;
         }
         Returned(holder, chunk);
-        while (Prefix < chunks && _have[Prefix])
+        while (Prefix < _have.Length && _have[Prefix])
         {
             Prefix++;
         }
@@ -128,7 +133,7 @@ sealed class SwarmBoard(int chunks, ulong seed)
 
     int? Rarest(SwarmHolder holder)
     {
-        var ahead = Math.Min(chunks, Prefix + Math.Max(LeastAhead, chunks / 4));
+        var ahead = Math.Min(_have.Length, Prefix + Math.Max(LeastAhead, _have.Length / 4));
         (int Spread, ulong Luck) least = (int.MaxValue, 0);
         int? rarest = null;
         for (var chunk = Prefix; chunk < ahead; chunk++)
@@ -153,7 +158,7 @@ sealed class SwarmBoard(int chunks, ulong seed)
         {
             return null;
         }
-        for (var chunk = Prefix; chunk < chunks; chunk++)
+        for (var chunk = Prefix; chunk < _have.Length; chunk++)
         {
             if (!_have[chunk] && holder.Has[chunk] && _asked[chunk] < MostCopies && !holder.Asked.Contains(chunk) && now - _askedAt[chunk] > Lateness)
             {
@@ -166,7 +171,7 @@ sealed class SwarmBoard(int chunks, ulong seed)
     /// <summary>splitmix64.</summary>
     ulong Luck(uint chunk)
     {
-        var x = seed + (0x9E3779B97F4A7C15UL * (chunk + 1UL));
+        var x = _seed + (0x9E3779B97F4A7C15UL * (chunk + 1UL));
         x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9UL;
         x = (x ^ (x >> 27)) * 0x94D049BB133111EBUL;
         return x ^ (x >> 31);

@@ -50,7 +50,7 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
     readonly long _began;
     long _bytesIn, _bytesOut, _verified, _sunk, _cameAt, _askedOfUsAt;
     int _uploads, _switches;
-    bool _everConnected, _sinkFailed, _closed, _finished;
+    bool _news, _everConnected, _sinkFailed, _closed, _finished;
     Fault? _fault;
 
     /// <param name="store">Empty; holds the image until the node is disposed, by whoever made it.</param>
@@ -229,8 +229,6 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
         return wants;
     }
 
-    bool _news;
-
     /// <summary>Something has changed since it was last looked; the caller holds the gate.</summary>
     bool CanAsk()
     {
@@ -348,6 +346,7 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
         }
         connection.SetTimeouts(_options.Silence, _options.Silence);
         var buffer = new byte[_ticket.Manifest.ChunkBytes];
+        Span<byte> number = stackalloc byte[sizeof(int)];
         var gaveAt = _options.World.Now();
         (int Chunk, int Taken) present = (-1, 0);
         while (true)
@@ -362,7 +361,6 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
                     }
                     break;
                 case FrameKind.Chunk when length == sizeof(int) && present.Chunk < 0:
-                    Span<byte> number = stackalloc byte[sizeof(int)];
                     connection.ReceiveExactly(number);
                     present = (BinaryPrimitives.ReadInt32LittleEndian(number), 0);
                     lock (_gate)
