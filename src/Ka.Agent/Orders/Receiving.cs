@@ -30,7 +30,9 @@ static class Receiving
         await using (place)
         {
             var ticket = new ChainTicket(key, manifest, [.. order.Upstreams.Select(u => new ChainPeer(u.Host, u.Port))], order.Successors);
-            var outcome = order.Torrent is { } torrent
+            var outcome = !order.Stripes.IsDefaultOrEmpty
+                ? await ByStripes(order, ticket, place.Sink, context, report, cancel)
+                : order.Torrent is { } torrent
                 ? await TorrentFetching.Run(order, torrent, manifest, place.Sink, context, report, cancel)
                 : order.IsPlaced
                 ? await PlacedImage.Unpack(manifest, place.Sink, context, report, cancel)
@@ -41,17 +43,35 @@ static class Receiving
         }
     }
 
-    static async Task<OrderOutcome> ByChain(IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
+    static Task<OrderOutcome> ByChain(IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
     {
         var node = new ChainNode(ticket, context.Chain, sink.Input, context.ChainOptions);
+        return Serving(node, new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
+    }
+
+    static Task<OrderOutcome> ByStripes(ReceiveImage order, ChainTicket ticket, IImageSink sink, OrderContext context, Report report, CancellationToken cancel)
+    {
+        if (order.Stripes.Length != Stripe.Pair || order.Stripes.Any(s => s.Upstreams.IsDefaultOrEmpty))
+        {
+            return Task.FromResult<OrderOutcome>(Fault.Of(FaultCodes.AgentProtocol, "The order to receive names other stripes than there are.", $"{order.Stripes.Length}"));
+        }
+        var links = order.Stripes.Select(s => new ChainLink([.. s.Upstreams.Select(u => new ChainPeer(u.Host, u.Port))], s.Successors));
+        var node = new StripedNode(ticket.Key, ticket.Manifest, [.. links], context.Chain, sink.Input, context.ChainOptions);
+        return Serving(node, new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
+    }
+
+    /// <summary>Receives, and goes on serving others once everything is here.</summary>
+    static async Task<OrderOutcome> Serving(
+        IDisposable node, Reception reception, Func<Task> linger, IImageSink sink, OrderContext context, Report report, CancellationToken cancel)
+    {
         var served = false;
         try
         {
-            var outcome = await Into(sink, new Reception(node.Receive, () => node.Progress), context, report, cancel);
+            var outcome = await Into(sink, reception, context, report, cancel);
             if (outcome.Fault is null)
             {
                 served = true;
-                context.Serving = Task.WhenAll(context.Serving, ServeOn(node));
+                context.Serving = Task.WhenAll(context.Serving, ServeOn(node, linger));
             }
             return outcome;
         }
@@ -135,9 +155,9 @@ static class Receiving
             ("switches", progress.Switches.ToString()));
     }
 
-    static async Task ServeOn(ChainNode node)
+    static async Task ServeOn(IDisposable node, Func<Task> linger)
     {
-        await node.Linger();
+        await linger();
         node.Dispose();
     }
 }

@@ -74,6 +74,9 @@ public sealed record ReceiveImage(
     /// <summary>The archive keeps access lists as text only: GNU tar takes them with <c>--acls</c>, without which it takes those kept as attributes.</summary>
     public bool AclsAsText { get; init; }
 
+    /// <summary>The image comes in stripes, each by a tree of its own; empty for one stream.</summary>
+    public ImmutableArray<StripeSources> Stripes { get; init; } = [];
+
     /// <summary>The bytes come by BitTorrent and not by the chain; they are proved by the same hashes.</summary>
     public TorrentFetch? Torrent { get; init; }
 
@@ -93,9 +96,12 @@ public sealed record MakeRoom(long Bytes, long RoomOnTarget) : AgentOrder;
 /// <param name="Sender">Where the node says how it stands.</param>
 public sealed record MulticastFetch(string Group, int Port, PeerAddress Sender);
 
+/// <summary>A node's place in the tree of one stripe: as <see cref="ReceiveImage"/> says it for the whole.</summary>
+public sealed record StripeSources(ImmutableArray<PeerAddress> Upstreams, int Successors);
+
 /// <summary>Fetches the image whole by BitTorrent before it is unpacked.</summary>
 /// <param name="Metainfo">The <c>.torrent</c> file in base 64.</param>
-/// <param name="Tools">Digest of an archive with <c>aria2c</c> and what it links to, for nodes that have none; or null.</param>
+/// <param name="Tools">Digest of an archive with <c>aria2c</c> and what it links to; null where the node's own is to be used.</param>
 /// <param name="RoomOnTarget">Bytes that the mounted target must have free to hold the image as well; 0 when it may lie in memory only.</param>
 public sealed record TorrentFetch(string Metainfo, string? Tools, long RoomOnTarget);
 

@@ -1,21 +1,26 @@
 using Ka.Broadcast;
 using Ka.Core.Clusters;
 using Ka.Engine.Ports;
+using BroadcastWay = Ka.Core.Clusters.BroadcastWay;
 
 namespace Ka.Server.Workflows;
 
 /// <summary>The broadcast port of each way, for one workflow.</summary>
 sealed class Broadcasts(BroadcastParts parts)
 {
+    /// <summary>Successors of a node in a tree: with more, the bytes pass fewer nodes and each link carries them more often.</summary>
+    const int TreeArity = 2;
+
     /// <exception cref="ArgumentException">A way that was refused when the workflow was accepted.</exception>
     public IBroadcast Of(BroadcastWay way) => way switch
     {
         BroadcastWay.Chain => new ImageBroadcast(parts, ChainPlan.Of, Plainly),
-        BroadcastWay.Tree => new ImageBroadcast(parts, (nodes, server) => TreePlan.Of(nodes, server), Plainly),
+        BroadcastWay.Tree => new ImageBroadcast(parts, (nodes, server) => TreePlan.Of(nodes, server, TreeArity), Plainly),
+        BroadcastWay.TwoTrees => new ImageBroadcast(parts, ChainPlan.Of, StripedSending.OpenAsync),
         BroadcastWay.Torrent => new ImageBroadcast(parts, ChainPlan.Of, TorrentSending.OpenAsync),
         BroadcastWay.Multicast => new ImageBroadcast(parts, ChainPlan.Of, MulticastSending.OpenAsync),
         BroadcastWay.Custom => new ImageBroadcast(parts, ChainPlan.Of, CustomSending.OpenAsync),
-        BroadcastWay.Auto or BroadcastWay.TwoTrees or BroadcastWay.Swarm => throw new ArgumentException($"'{way.Word()}' passed the check but cannot be sent by", nameof(way)),
+        BroadcastWay.Auto or BroadcastWay.Swarm => throw new ArgumentException($"'{way.Word()}' passed the check but cannot be sent by", nameof(way)),
     };
 
     static Task<Opening> Plainly(Delivery delivery, CancellationToken cancel) => Task.FromResult(new Opening(PlainSending.Instance, null));
