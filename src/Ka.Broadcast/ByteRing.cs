@@ -339,6 +339,8 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
 
     void LetGoSlowReaders()
     {
+        // Where more are attached than the plan knows, one of them has probably come in another's place.
+        var silence = _readers.Count > successors ? options.Suspect : options.Silence;
         foreach (var reader in _readers)
         {
             // Only one that could read on is slow; one that waits for the head is not.
@@ -347,7 +349,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                 continue;
             }
             var still = _world.Since(reader.MovedAt);
-            if (still > options.SlowReader || reader.Connection.IsSilent(options.Silence) && still > options.KeepAlive)
+            if (still > options.SlowReader || reader.Connection.IsSilent(silence) && still > options.KeepAlive)
             {
                 LetGo(reader);
                 Hold(reader);

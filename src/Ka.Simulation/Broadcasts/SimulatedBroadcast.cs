@@ -155,6 +155,9 @@ public sealed class SimulatedBroadcast
                 sink.PauseAt = pauses.Offset;
                 sink.Pause = pauses.Pause;
                 break;
+            case Mishap.CardStalls stalls:
+                _network.Threads.At(VirtualThreads.Nanoseconds(stalls.Moment), () => host.Stall(stalls.Span));
+                break;
             case Mishap.SlowCard slow:
                 host.Speed = slow.Share;
                 break;

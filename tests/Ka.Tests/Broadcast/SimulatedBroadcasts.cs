@@ -97,7 +97,19 @@ public class SimulatedBroadcasts
     public void The_place_of_a_dead_successor_is_not_held_once_the_next_one_has_come()
     {
         var scene = Small(BroadcastWay.Chain, 5, new Mishap.DiesAtOffset(2, Image / 4, Death.Silence));
-        Assert.InRange(SimulatedBroadcast.Run(scene).Elapsed, scene.Options.Silence, scene.Options.Silence + scene.Options.Hold / 2);
+        Assert.InRange(SimulatedBroadcast.Run(scene).Elapsed, scene.Options.Suspect, scene.Options.Suspect + scene.Options.Hold / 3);
+    }
+
+    [Fact]
+    public void A_source_that_falls_silent_but_lives_is_asked_for_the_rest()
+    {
+        var scene = Small(BroadcastWay.Chain, 4);
+        var stall = new Mishap.CardStalls(1, TimeSpan.FromMilliseconds(0.8), scene.Options.Suspect + scene.Options.ProbeGrace / 2);
+        var end = SimulatedBroadcast.Run(scene with { Mishaps = [stall] });
+        Assert.True(end.AllHaveIt);
+        Assert.InRange(end.Elapsed, stall.Span, stall.Span + scene.Options.ProbeGrace);
+        Assert.Equal(0, end.Nodes[2].Outcome!.Progress.Switches);
+        Assert.InRange(end.SourceBytes, Image, Image + (2 * Block)); // what was under way may have to come from it
     }
 
     [Theory, MemberData(nameof(Ways))]
