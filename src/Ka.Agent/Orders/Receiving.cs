@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Ka.Agent.Machine;
 using Ka.Broadcast;
+using Ka.Broadcast.Swarm;
 using Ka.Core.Faults;
 using Ka.Protocol.Agents;
 
@@ -30,7 +31,11 @@ static class Receiving
         await using (place)
         {
             var ticket = new ChainTicket(key, manifest, [.. order.Upstreams.Select(u => new ChainPeer(u.Host, u.Port))], order.Successors);
-            var outcome = order.Torrent is { } torrent
+            var outcome = !order.Stripes.IsDefaultOrEmpty
+                ? await ByStripes(order, ticket, place.Sink, context, report, cancel)
+                : order.Swarm is { } swarm
+                ? await BySwarm(order, swarm, ticket, place.Sink, context, report, cancel)
+                : order.Torrent is { } torrent
                 ? await TorrentFetching.Run(order, torrent, manifest, place.Sink, context, report, cancel)
                 : order.IsPlaced
                 ? await PlacedImage.Unpack(manifest, place.Sink, context, report, cancel)
@@ -41,17 +46,50 @@ static class Receiving
         }
     }
 
-    static async Task<OrderOutcome> ByChain(IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
+    static Task<OrderOutcome> ByChain(IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
     {
         var node = new ChainNode(ticket, context.Chain, sink.Input, context.ChainOptions);
+        return Serving(node, new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
+    }
+
+    static Task<OrderOutcome> ByStripes(ReceiveImage order, ChainTicket ticket, IImageSink sink, OrderContext context, Report report, CancellationToken cancel)
+    {
+        if (order.Stripes.Length != Stripe.Pair || order.Stripes.Any(s => s.Upstreams.IsDefaultOrEmpty))
+        {
+            return Task.FromResult<OrderOutcome>(Fault.Of(FaultCodes.AgentProtocol, "The order to receive names other stripes than there are.", $"{order.Stripes.Length}"));
+        }
+        var links = order.Stripes.Select(s => new ChainLink([.. s.Upstreams.Select(u => new ChainPeer(u.Host, u.Port))], s.Successors));
+        var node = new StripedNode(ticket.Key, ticket.Manifest, [.. links], context.Chain, sink.Input, context.ChainOptions);
+        return Serving(node, new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
+    }
+
+    /// <summary>The image lies whole on the node for as long as others take from it.</summary>
+    static async Task<OrderOutcome> BySwarm(
+        ReceiveImage order, SwarmFetch swarm, ChainTicket ticket, IImageSink sink, OrderContext context, Report report, CancellationToken cancel)
+    {
+        var (place, noRoom) = WholePlace.Make(order.Bytes, swarm.RoomOnTarget, context.Paths);
+        if (place is null)
+        {
+            return noRoom!;
+        }
+        var link = new SwarmLink([.. swarm.Peers.Select(p => new ChainPeer(p.Host, p.Port))], swarm.IsFirstHand, swarm.Place);
+        var store = FileChunkStore.Create(place.File);
+        var node = new SwarmNode(new SwarmTicket(ticket.Key, ticket.Manifest, link, new ChainPeer(swarm.Server.Host, swarm.Server.Port)), context.Chain, store, sink.Input, context.ChainOptions);
+        return await Serving(new InOrder(node, store, place), new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
+    }
+
+    /// <summary>Receives, and goes on serving others once everything is here.</summary>
+    static async Task<OrderOutcome> Serving(
+        IDisposable node, Reception reception, Func<Task> linger, IImageSink sink, OrderContext context, Report report, CancellationToken cancel)
+    {
         var served = false;
         try
         {
-            var outcome = await Into(sink, new Reception(node.Receive, () => node.Progress), context, report, cancel);
+            var outcome = await Into(sink, reception, context, report, cancel);
             if (outcome.Fault is null)
             {
                 served = true;
-                context.Serving = Task.WhenAll(context.Serving, ServeOn(node));
+                context.Serving = Task.WhenAll(context.Serving, ServeOn(node, linger));
             }
             return outcome;
         }
@@ -135,9 +173,21 @@ static class Receiving
             ("switches", progress.Switches.ToString()));
     }
 
-    static async Task ServeOn(ChainNode node)
+    static async Task ServeOn(IDisposable node, Func<Task> linger)
     {
-        await node.Linger();
+        await linger();
         node.Dispose();
+    }
+
+    /// <summary>Disposes of several, the first first.</summary>
+    sealed class InOrder(params IDisposable[] parts) : IDisposable
+    {
+        public void Dispose()
+        {
+            foreach (var part in parts)
+            {
+                part.Dispose();
+            }
+        }
     }
 }

@@ -59,20 +59,18 @@ static class TorrentFetching
             return (null, Fault.Of(FaultCodes.AgentProtocol, "The order's torrent is no base 64."));
         }
         await File.WriteAllBytesAsync(Path.Combine(place.Directory, Aria2.TorrentName), metainfo, cancel);
-        if (Tool.Find("aria2c") is null && await Unpack(torrent.Tools, place, context, cancel) is { } fault)
+        if (torrent.Tools is { } tools)
         {
-            return (null, fault);
+            return await Unpack(tools, place, context, cancel) is { } fault ? (null, fault) : (Aria2.Start(place, context.Paths, brought: true), null);
         }
-        return (Aria2.Start(place, context.Paths), null);
+        return Tool.Find("aria2c") is null
+            ? (null, Fault.Of(FaultCodes.BroadcastProgramFailed, "The node has no aria2c, and the server gave none."))
+            : (Aria2.Start(place, context.Paths, brought: false), null);
     }
 
     /// <summary>The client is no part of the minimal environment, which every node loads at every boot: who needs it fetches it.</summary>
-    static async Task<Fault?> Unpack(string? digest, WholePlace place, OrderContext context, CancellationToken cancel)
+    static async Task<Fault?> Unpack(string digest, WholePlace place, OrderContext context, CancellationToken cancel)
     {
-        if (digest is null)
-        {
-            return Fault.Of(FaultCodes.BroadcastProgramFailed, "The node has no aria2c, and the server gave none.");
-        }
         var archive = Path.Combine(place.Directory, "torrent.tar.zst");
         if (await context.Files.Fetch(digest, archive, cancel) is { } unfetched)
         {
@@ -134,7 +132,8 @@ sealed class Aria2 : IAsyncDisposable
         process.StandardInput.Close();
     }
 
-    public static Aria2 Start(WholePlace place, AgentPaths paths)
+    /// <param name="brought">The client lies in the place with all that it links to; else it is the node's own.</param>
+    public static Aria2 Start(WholePlace place, AgentPaths paths, bool brought)
     {
         var secret = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
         var port = Aria2Status.FreePort();
@@ -147,7 +146,7 @@ sealed class Aria2 : IAsyncDisposable
             "--file-allocation=none", "--allow-overwrite=true", "--auto-save-interval=0", "--seed-ratio=0.0", "--bt-tracker-connect-timeout=5", "--bt-tracker-timeout=5", "--bt-tracker-interval=3",
             "--console-log-level=warn", "--summary-interval=0", "--enable-color=false", "--show-console-readout=false",
         ];
-        var start = Tool.Find("aria2c") is null
+        var start = brought
             ? Enclosure.OnlyTarget(paths, place.Directory, $"{inside}/torrent/ld.so", ["--library-path", $"{inside}/torrent", $"{inside}/torrent/aria2c", .. arguments])
             : Enclosure.OnlyTarget(paths, place.Directory, "aria2c", arguments);
         var process = new Process { StartInfo = start };

@@ -16,7 +16,7 @@ public sealed record DeployBody(string Environment, string Nodes, ImmutableArray
     /// <summary>Leaves out every kexec, into the minimal environment as well as out of it.</summary>
     public bool NoKexec { get; init; }
 
-    /// <summary>How the images come to the nodes: <c>auto</c>, <c>chain</c>, <c>tree</c>, <c>multicast</c>, <c>torrent</c>, <c>custom</c>; null leaves it to the cluster.</summary>
+    /// <summary>How the images come to the nodes: <c>auto</c>, <c>chain</c>, <c>tree</c>, <c>two-trees</c>, <c>multicast</c>, <c>torrent</c>, <c>custom</c>; null leaves it to the cluster.</summary>
     public string? Broadcast { get; init; }
 
     /// <summary>Leaves the partition table and every partition but the deploy partition as they are.</summary>

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Globalization;
+using Ka.Broadcast;
 using Ka.Core.Clusters;
 using Ka.Core.Disks;
 using Ka.Core.Documents;
@@ -12,23 +14,39 @@ namespace Ka.Server.Api;
 /// <param name="SmallestMemory">Bytes, of the nodes that were seen before; null when none was.</param>
 /// <param name="SmallestDisk">Bytes of the smallest target disk that was seen, or null.</param>
 /// <param name="HasTorrent">The minimal environment was built with a BitTorrent client.</param>
-public sealed record BroadcastGround(long? SmallestMemory, long? SmallestDisk, bool HasTorrent);
+/// <param name="BitsPerSecond">Of the slowest link to a node that was seen; null when none was.</param>
+public sealed record BroadcastGround(long? SmallestMemory, long? SmallestDisk, bool HasTorrent, double? BitsPerSecond = null);
 
 /// <summary>Settles how an operation broadcasts, and refuses ways that cannot be had, before anything is erased.</summary>
 static class BroadcastChoices
 {
+    /// <summary>What a link is taken for before any node was seen: bits per second.</summary>
+    const double LinkByDefault = 1e9;
+
+    /// <summary>What one node more on a byte's way costs besides its block: a switch and two network stacks.</summary>
+    static readonly TimeSpan Latency = TimeSpan.FromMicroseconds(100);
+
     /// <summary>The cluster with the ways of this request in place of its own, none of them <c>auto</c> any more, and what to tell people.</summary>
-    public static (Cluster Cluster, BroadcastChoice Choice) Settle(Cluster cluster, DeployBody body, ICollection<Fault> faults)
+    public static (Cluster Cluster, BroadcastChoice Choice) Settle(Cluster cluster, DeployBody body, OsEnvironment environment, BroadcastGround ground, ICollection<Fault> faults)
     {
         var words = body.Strategies.IsDefault ? [] : body.Strategies;
         var byStrategy = words.Any(w => w.StartsWith("install=", StringComparison.Ordinal));
         var asked = body.Broadcast is { } word ? Asked(cluster, word, byStrategy, faults) : null;
         var listed = asked is null ? cluster.Install : [asked];
         var from = asked is not null ? "asked for" : byStrategy ? "asked for as a strategy" : cluster.Install == Cluster.AutoInstall ? "by default" : "the cluster's";
-        var install = listed.Select(s => s.Do == BroadcastWay.Auto.Word() ? s with { Do = BroadcastWay.Chain.Word() } : s).DistinctBy(s => s.Do).ToImmutableArray();
+        var (picked, because) = Pick(environment, cluster.Nodes.Length, ground);
+        var install = listed.Select(s => s.Do == BroadcastWay.Auto.Word() ? s with { Do = picked.Word() } : s).DistinctBy(s => s.Do).ToImmutableArray();
         var others = install.Length > 1 ? $"; after it {string.Join(", ", install.Skip(1).Select(s => s.Do))}" : "";
-        var why = listed[0].Do == BroadcastWay.Auto.Word() ? $"auto, {from}: a chain takes the image to any number of nodes in the time of one, and heals" : from;
+        var why = listed[0].Do == BroadcastWay.Auto.Word() ? $"auto, {from}: {because}" : from;
         return (cluster with { Install = install }, new BroadcastChoice(install[0].Do, why + others));
+    }
+
+    /// <summary>The way by expected time; ways that need something of the site are never chosen by themselves.</summary>
+    static (BroadcastWay Way, string Why) Pick(OsEnvironment environment, int nodes, BroadcastGround ground)
+    {
+        var bits = ground.BitsPerSecond ?? LinkByDefault;
+        var choice = WayChoice.For(environment.Images().Max(i => i.Image.Bytes), nodes, bits, Latency);
+        return (choice.Way, string.Create(CultureInfo.InvariantCulture, $"{choice.Why}, with links of {bits / 1e9:0.##} Gbit/s{(ground.BitsPerSecond is null ? " where no node was seen yet" : "")}"));
     }
 
     static StrategySettings? Asked(Cluster cluster, string word, bool byStrategy, ICollection<Fault> faults)
@@ -57,12 +75,11 @@ static class BroadcastChoices
 
     static string? WhyNot(BroadcastWay way, Cluster cluster, OsEnvironment environment, BroadcastGround ground) => way switch
     {
-        BroadcastWay.Auto or BroadcastWay.Chain or BroadcastWay.Tree => null,
-        BroadcastWay.TwoTrees or BroadcastWay.Swarm => "this server cannot send so",
+        BroadcastWay.Auto or BroadcastWay.Chain or BroadcastWay.Tree or BroadcastWay.TwoTrees => null,
         BroadcastWay.Multicast => cluster.Broadcast.Multicast is null ? "the cluster file names no group: broadcast: { multicast: { group: 239.192.75.1 } }" : null,
         BroadcastWay.Torrent when !ground.HasTorrent => "the minimal environment was built without aria2; build it again: ka minimal build",
         BroadcastWay.Custom when cluster.Broadcast.Custom is null => "the cluster file names no program: broadcast: { custom: [PROGRAM, ARGUMENT…] }",
-        BroadcastWay.Torrent or BroadcastWay.Custom => NoRoom(cluster, environment, ground),
+        BroadcastWay.Torrent or BroadcastWay.Swarm or BroadcastWay.Custom => NoRoom(cluster, environment, ground),
     };
 
     /// <summary>Where an image lies whole before it is unpacked: in memory, or on the deploy partition that is mounted for it.</summary>

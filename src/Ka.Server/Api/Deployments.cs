@@ -69,8 +69,9 @@ public static partial class Deployments
         var verify = ReadVerify(body.Verify, faults) ?? cluster?.Verify ?? VerifyMode.Sample;
         if (faults.Count > 0)
             return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
-        (cluster, var broadcast) = BroadcastChoices.Settle(DeployChoices.Over(cluster!, body, files, faults), body, faults);
-        faults.AddRange(BroadcastChoices.Check(cluster, environment!, Ground(cluster, nodes, site, faults)));
+        var ground = Ground(cluster!, nodes, site, faults);
+        (cluster, var broadcast) = BroadcastChoices.Settle(DeployChoices.Over(cluster!, body, files, faults), body, environment!, ground, faults);
+        faults.AddRange(BroadcastChoices.Check(cluster, environment!, ground));
         var asked = new DeployRequest(environment!, cluster, cluster.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults), verify)
         {
             Options = DeployChoices.Options(body, files, faults) with { Broadcast = broadcast },
@@ -231,11 +232,17 @@ public static partial class Deployments
     static BroadcastGround Ground(Cluster cluster, NodeTable nodes, Site site, List<Fault> faults)
     {
         var inventories = nodes.Inventories();
-        long? memory = null;
+        var (memory, link) = ((long?)null, (double?)null);
         foreach (var node in cluster.Nodes)
-            if (inventories.TryGetValue(node.Name, out var document) && JsonSerializer.Deserialize(document, AgentJson.Default.NodeInventory) is { MemoryBytes: > 0 } inventory)
+        {
+            if (!inventories.TryGetValue(node.Name, out var document) || JsonSerializer.Deserialize(document, AgentJson.Default.NodeInventory) is not { } inventory)
+                continue;
+            if (inventory.MemoryBytes > 0)
                 memory = Math.Min(memory ?? long.MaxValue, inventory.MemoryBytes);
-        return new BroadcastGround(memory, SmallestDisk(cluster, nodes, faults), File.Exists(site.TorrentTools));
+            if (inventory.Nics.FirstOrDefault(n => n.Mac == node.Mac)?.SpeedMegabits is > 0 and var speed)
+                link = Math.Min(link ?? double.MaxValue, speed * 1e6);
+        }
+        return new BroadcastGround(memory, SmallestDisk(cluster, nodes, faults), File.Exists(site.TorrentTools), link);
     }
 
     /// <summary>Six characters of Crockford's base 32 without the ones that are misread: enough for a site, short to type.</summary>

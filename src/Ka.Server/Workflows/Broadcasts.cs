@@ -12,10 +12,12 @@ sealed class Broadcasts(BroadcastParts parts)
     {
         BroadcastWay.Chain => new ImageBroadcast(parts, ChainPlan.Of, Plainly),
         BroadcastWay.Tree => new ImageBroadcast(parts, (nodes, server) => TreePlan.Of(nodes, server), Plainly),
+        BroadcastWay.TwoTrees => new ImageBroadcast(parts, ChainPlan.Of, StripedSending.OpenAsync),
         BroadcastWay.Torrent => new ImageBroadcast(parts, ChainPlan.Of, TorrentSending.OpenAsync),
         BroadcastWay.Multicast => new ImageBroadcast(parts, ChainPlan.Of, MulticastSending.OpenAsync),
         BroadcastWay.Custom => new ImageBroadcast(parts, ChainPlan.Of, CustomSending.OpenAsync),
-        BroadcastWay.Auto or BroadcastWay.TwoTrees or BroadcastWay.Swarm => throw new ArgumentException($"'{way.Word()}' passed the check but cannot be sent by", nameof(way)),
+        BroadcastWay.Swarm => new ImageBroadcast(parts, ChainPlan.Of, SwarmSending.OpenAsync),
+        BroadcastWay.Auto => throw new ArgumentException($"'{way.Word()}' passed the check but cannot be sent by", nameof(way)),
     };
 
     static Task<Opening> Plainly(Delivery delivery, CancellationToken cancel) => Task.FromResult(new Opening(PlainSending.Instance, null));

@@ -28,9 +28,10 @@ sealed record BroadcastParts(
 /// <param name="Key">Hex secret of the broadcast, derived from the attempt: after a restart of the server the same one goes on where it was.</param>
 /// <param name="Order">Roster indices in the order of the roster (racks together).</param>
 /// <param name="Partition">Which the image is for; null for the root or the disk.</param>
+/// <param name="Peers">Where these listen, in the same order.</param>
 /// <param name="Word">The step, for logs.</param>
 sealed record Delivery(
-    BroadcastParts Parts, Image Image, string? Partition, string Path, ImageManifest Manifest, string Key, ImmutableArray<int> Order, string Word, AttemptId Attempt, TimeSpan Deadline)
+    BroadcastParts Parts, Image Image, string? Partition, string Path, ImageManifest Manifest, string Key, ImmutableArray<int> Order, ImmutableArray<ChainPeer> Peers, ChainPeer Server, string Word, AttemptId Attempt, TimeSpan Deadline)
 {
     /// <summary>Says something of the whole delivery in the operation's log.</summary>
     public void Say(string text) => Parts.Agents.Say(Word, text);
@@ -53,7 +54,8 @@ sealed class ImageBroadcast(
         var key = part == 0 ? parts.Secrets.Derive("broadcast", workflow.Id, attempt.Run.ToString()) : parts.Secrets.Derive("broadcast", workflow.Id, attempt.Run.ToString(), part.ToString());
         var order = nodes.ToArray();
         var peers = order.Select(i => new ChainPeer(roster[i].Address, parts.Hub.ChainPortOf(workflow.Id, roster[i].Name) ?? 1)).ToImmutableArray();
-        var links = plan(peers, new ChainPeer(parts.Address.ToString(), parts.Source.Port));
+        var server = new ChainPeer(parts.Address.ToString(), parts.Source.Port);
+        var links = plan(peers, server);
         var linkOf = order.Select((index, place) => (index, place)).ToDictionary(p => p.index, p => links[p.place]);
         ImageManifest? manifest = null;
         Opening opening = new(null, null);
@@ -83,7 +85,7 @@ sealed class ImageBroadcast(
             manifest = ImageManifests.Of(path);
             return parts.Source.Register(key, path, image.Bytes) is { } refused
                 ? refused
-                : await open(new Delivery(parts, image, partition, path, manifest, key, [.. order], word, attempt, pace.Deadline), cancel);
+                : await open(new Delivery(parts, image, partition, path, manifest, key, [.. order], peers, server, word, attempt, pace.Deadline), cancel);
         }
 
         async Task<Fault?> ReceiveAsync(int index, CancellationToken token)

@@ -98,15 +98,15 @@ public sealed class Torrents : IDisposable
         return process;
     }
 
-    static ReceiveImage Order(ImageManifest manifest, byte[] metainfo) => new(
+    static ReceiveImage Order(ImageManifest manifest, byte[] metainfo, string? tools = null) => new(
         BroadcastKey.Create(), manifest.Sha256, manifest.Bytes, manifest.ChunkBytes, manifest.ChunkHashes, ImageKind.Tar, ImageCompression.None, [new PeerAddress("127.0.0.1", 1)], 0)
     {
-        Torrent = new TorrentFetch(Convert.ToBase64String(metainfo), null, 0),
+        Torrent = new TorrentFetch(Convert.ToBase64String(metainfo), tools, 0),
     };
 
-    LoopNode Node()
+    LoopNode Node(FilesOverTls? files = null)
     {
-        var node = new LoopNode(Path.Combine(_root, "node"), 64 << 20);
+        var node = new LoopNode(Path.Combine(_root, "node"), 64 << 20, files);
         Directory.CreateDirectory(node.Target);
         return node;
     }
@@ -154,6 +154,32 @@ public sealed class Torrents : IDisposable
         Seed(image, metainfo, port);
         using var node = Node();
         await node.MustCarry(Order(manifest, metainfo.ToBytes()));
+        Assert.Equal(File.ReadAllBytes(Path.Combine(_root, "tree1", "big")), File.ReadAllBytes(Path.Combine(node.Target, "big")));
+    }
+
+    /// <summary>As the minimal environment's builder packs it: the program, its libraries and their loader in one directory.</summary>
+    byte[] Tools()
+    {
+        var directory = Directory.CreateDirectory(Path.Combine(_root, "tools", "torrent")).FullName;
+        File.Copy("/usr/bin/aria2c", Path.Combine(directory, "aria2c"));
+        File.Copy("/lib64/ld-linux-x86-64.so.2", Path.Combine(directory, "ld.so"));
+        foreach (var line in SystemTests.Agent.Program.Run("ldd", "/usr/bin/aria2c").Split('\n'))
+            if (line.Split(" => ") is [var name, var path])
+                File.Copy(path.Split(' ')[0], Path.Combine(directory, name.Trim()));
+        var tar = Path.Combine(_root, "tools.tar.zst");
+        SystemTests.Agent.Program.Run("tar", "-c", "-I", "zstd -1", "-C", Path.Combine(_root, "tools"), "-f", tar, "torrent");
+        return File.ReadAllBytes(tar);
+    }
+
+    [Fact]
+    public async Task A_node_without_the_client_fetches_it_and_deploys()
+    {
+        await using var files = await FilesOverTls.StartAsync();
+        using var source = Source();
+        var (image, manifest) = Image(8 << 20);
+        var (metainfo, _) = source.Open(Secret, image, "image", isPrivate: true, TestContext.Current.CancellationToken);
+        using var node = Node(files);
+        await node.MustCarry(Order(manifest, metainfo!.ToBytes(), files.Add(Tools())));
         Assert.Equal(File.ReadAllBytes(Path.Combine(_root, "tree1", "big")), File.ReadAllBytes(Path.Combine(node.Target, "big")));
     }
 

@@ -17,7 +17,7 @@ public sealed class ChoosingBroadcast
 
     readonly List<Fault> _faults = [];
 
-    (Cluster Cluster, BroadcastChoice Choice) Settle(DeployBody body, Cluster? cluster = null) => BroadcastChoices.Settle(cluster ?? Cluster, body, _faults);
+    (Cluster Cluster, BroadcastChoice Choice) Settle(DeployBody body, Cluster? cluster = null) => BroadcastChoices.Settle(cluster ?? Cluster, body, SimulatedDeployment.SampleEnvironment, new BroadcastGround(null, null, true, 1e9), _faults);
 
     static StrategySettings Known(string word) => Cluster.KnownInstall.Single(s => s.Do == word);
 
@@ -49,7 +49,21 @@ public sealed class ChoosingBroadcast
         var (cluster, choice) = Settle(Body with { Broadcast = asked }, Cluster with { Install = Cluster.AutoInstall });
         Assert.Equal("chain", cluster.Install.Single().Do);
         Assert.Equal("chain", choice.Way);
-        Assert.StartsWith(why, choice.Why, StringComparison.Ordinal);
+        Assert.StartsWith(why + "a chain of 1 takes ", choice.Why, StringComparison.Ordinal);
+        Assert.EndsWith("with links of 1 Gbit/s", choice.Why, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(10, 1L << 30, "chain")]
+    [InlineData(3000, 1L << 30, "two-trees")]
+    [InlineData(1000, 1L << 20, "tree")]
+    public void Auto_takes_what_is_expected_to_be_done_first(int nodes, long bytes, string way)
+    {
+        var sample = SimulatedDeployment.SampleEnvironment;
+        var cluster = SimulatedDeployment.SampleCluster([.. Enumerable.Range(1, nodes).Select(i => $"gris-{i}")]) with { Install = Cluster.AutoInstall };
+        var (settled, choice) = BroadcastChoices.Settle(cluster, Body, sample with { Image = sample.Image with { Bytes = bytes } }, new BroadcastGround(null, null, true), _faults);
+        Assert.Equal((way, way), (settled.Install.Single().Do, choice.Way));
+        Assert.EndsWith("where no node was seen yet", choice.Why, StringComparison.Ordinal);
     }
 
     [Fact]
