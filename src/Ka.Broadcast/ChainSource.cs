@@ -140,7 +140,7 @@ public sealed class ChainSource : IDisposable
     }
 
     /// <summary>A file served with positioned reads, so that all connections share one handle.</summary>
-    sealed class FileContent : IChainContent, IDisposable
+    sealed class FileContent : IChainContent, ISwarmFile, IDisposable
     {
         readonly SafeFileHandle _file;
         readonly string _path;
@@ -149,6 +149,8 @@ public sealed class ChainSource : IDisposable
         readonly Stripe _stripe;
         long _bytesOut;
         int _served;
+        int _shares;
+        int _ended;
 
         public FileContent(string path, long bytes, ChainOptions options, Stripe stripe)
         {
@@ -196,6 +198,18 @@ public sealed class ChainSource : IDisposable
             Interlocked.Increment(ref _served);
         }
 
+        void ISwarmFile.Read(long offset, Span<byte> into)
+        {
+            if (RandomAccess.Read(_file, into, _stripe.InImage(offset)) < into.Length)
+            {
+                throw new IOException($"the image ends before {offset + into.Length}");
+            }
+        }
+
+        int ISwarmFile.Ended => Volatile.Read(ref _ended);
+
+        void ISwarmFile.Sent(int bytes) => Interlocked.Add(ref _bytesOut, bytes);
+
         void Share(ChainConnection connection, long chunkBytes)
         {
             if (chunkBytes is <= 0 or > ImageManifest.ChunkLimit)
@@ -203,37 +217,17 @@ public sealed class ChainSource : IDisposable
                 connection.SendFrame(FrameKind.Refused);
                 return;
             }
-            new SwarmUpload(connection, new WholeShelf(this, (int)chunkBytes), _options).Run();
+            var share = Interlocked.Increment(ref _shares) - 1;
+try
+            {
+                new SwarmUpload(connection, new SwarmSource(this, _bytes, (int)chunkBytes, share, _options), _options).Run();
+            }
+            finally
+            {
+                Interlocked.Increment(ref _ended);
+            }
         }
 
         public void Dispose() => _file.Dispose();
-
-        /// <summary>Every chunk, for one connection of a swarm.</summary>
-        sealed class WholeShelf(FileContent content, int chunkBytes) : ISwarmShelf
-        {
-            readonly int[] _all = [.. Enumerable.Range(0, (int)((content._bytes + chunkBytes - 1) / chunkBytes))];
-
-            public object Gate { get; } = new();
-
-            public long Bytes => content._bytes;
-
-            public int ChunkBytes => chunkBytes;
-
-            public IReadOnlyList<int> Ready => _all;
-
-            public bool IsClosed => false;
-
-            public bool Holds(int chunk) => true;
-
-            public void Read(long offset, Span<byte> into)
-            {
-                if (RandomAccess.Read(content._file, into, content._stripe.InImage(offset)) < into.Length)
-                {
-                    throw new IOException($"the image ends before {offset + into.Length}");
-                }
-            }
-
-            public void Sent(int bytes) => Interlocked.Add(ref content._bytesOut, bytes);
-        }
     }
 }

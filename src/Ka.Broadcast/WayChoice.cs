@@ -29,12 +29,9 @@ public sealed record WayChoice(BroadcastWay Way, TimeSpan Expected, string Why)
         var quickest = times.MinBy(t => t.Value).Key;
         var way = times[BroadcastWay.Chain] <= times[quickest] * ChainMayTake ? BroadcastWay.Chain : quickest;
         var instead = way == BroadcastWay.Chain ? quickest == BroadcastWay.Chain ? BroadcastWay.Tree : quickest : BroadcastWay.Chain;
-        var why = way switch
-        {
-            BroadcastWay.Chain => $"a chain of {nodes} takes {Seconds(times[way])}, {Name(instead)} {Seconds(times[instead])}",
-            BroadcastWay.Tree => $"the image is small: latency counts, and a tree of {nodes} takes {Seconds(times[way])}, a chain {Seconds(times[instead])}",
-            _ => $"a chain of {nodes} would be too deep: {Seconds(times[instead])} against {Seconds(times[way])}",
-        };
+        var why = way == BroadcastWay.Chain ? $"a chain of {nodes} takes {Seconds(times[way])}, {Name(instead)} {Seconds(times[instead])}"
+            : way == BroadcastWay.Tree ? $"the image is small: latency counts, and a tree of {nodes} takes {Seconds(times[way])}, a chain {Seconds(times[instead])}"
+            : $"a chain of {nodes} would be too deep: {Seconds(times[instead])} against {Seconds(times[way])}";
         return new WayChoice(way, times[way], why);
     }
 
@@ -48,17 +45,12 @@ public sealed record WayChoice(BroadcastWay Way, TimeSpan Expected, string Why)
             BroadcastWay.Chain => once + (nodes * (block + latency.TotalSeconds)),
             BroadcastWay.Tree => (Math.Min(2, Math.Max(1, nodes - 1)) * once) + (Shape.Depth(TreePlan.Parents(nodes, 2)) * ((2 * block) + latency.TotalSeconds)),
             BroadcastWay.TwoTrees => once + (TwoTreePlan.Parents(nodes).Max(Shape.Depth) * ((2 * block) + latency.TotalSeconds)),
-            _ => throw new ArgumentOutOfRangeException(nameof(way), way, "it has no plan"),
+            BroadcastWay.Auto or BroadcastWay.Swarm or BroadcastWay.Multicast or BroadcastWay.Torrent or BroadcastWay.Custom => throw new ArgumentOutOfRangeException(nameof(way), way, "it has no plan"),
         };
         return TimeSpan.FromSeconds(seconds);
     }
 
-    static string Name(BroadcastWay way) => way switch
-    {
-        BroadcastWay.Chain => "a chain",
-        BroadcastWay.Tree => "a tree",
-        _ => "two trees",
-    };
+    static string Name(BroadcastWay way) => way == BroadcastWay.TwoTrees ? "two trees" : $"a {way.Word()}";
 
     static string Seconds(TimeSpan span) => span.TotalSeconds >= 1 ? $"{span.TotalSeconds:0.00} s" : $"{span.TotalMilliseconds:0.0} ms";
 }

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Collections.Immutable;
 using System.Net.Sockets;
 using System.Security.Cryptography;
@@ -14,11 +13,8 @@ public sealed record SwarmTicket(BroadcastKey Key, ImageManifest Manifest, Swarm
 /// A node of a swarm: takes chunks from several peers at once, in any order, proves each by its hash, keeps all in a store for others, and gives them in
 /// order to its sink. Who comes late finds everything at the others; who goes is missed by nobody.
 /// </summary>
-public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
+public sealed class SwarmNode : IChainContent, ISwarmTaker, IDisposable
 {
-    /// <summary>Peers that are taken from at a time.</summary>
-    const int Degree = 4;
-
     /// <summary>Chunks that one peer is asked for ahead.</summary>
     const int Depth = 2;
 
@@ -27,30 +23,23 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
     /// <summary>Reasons kept as evidence.</summary>
     const int ReasonLimit = 8;
 
-    /// <summary>By how much longer each node waits than the one before it until it turns to the server: the first that does feeds the others.</summary>
-    static readonly TimeSpan PatienceStep = TimeSpan.FromMilliseconds(100);
-
-    static readonly TimeSpan MostPatience = TimeSpan.FromSeconds(8);
-
     readonly object _gate = new();
     readonly SwarmTicket _ticket;
     readonly ChainListener _listener;
     readonly ChainOptions _options;
     readonly ChunkStore _store;
-    readonly Stream _sink;
     readonly SwarmBoard _board;
-    readonly List<int> _ready = [];
+    readonly SwarmStock _stock;
+    readonly SwarmFeed _feed;
     readonly Dictionary<SwarmHolder, ChainConnection> _open = [];
-    readonly HashSet<ChainPeer> _using = [];
-    readonly HashSet<ChainPeer> _banned = [];
-    readonly Dictionary<ChainPeer, long> _failed = [];
+    readonly SwarmContacts _contacts;
     readonly Dictionary<int, int> _badFromServer = [];
     readonly Queue<string> _reasons = new();
     readonly int _chunks;
     readonly long _began;
-    long _bytesIn, _bytesOut, _verified, _sunk, _cameAt, _askedOfUsAt;
-    int _uploads, _switches;
-    bool _news, _everConnected, _sinkFailed, _closed, _finished;
+    long _bytesIn, _verified, _cameAt;
+    int _switches;
+    bool _news, _everConnected;
     Fault? _fault;
 
     /// <param name="store">Empty; holds the image until the node is disposed, by whoever made it.</param>
@@ -61,10 +50,13 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
         {
             throw new ArgumentException("The manifest contradicts itself.", nameof(ticket));
         }
-        (_ticket, _listener, _store, _sink, _options) = (ticket, listener, store, sink, options);
+        (_ticket, _listener, _store, _options) = (ticket, listener, store, options);
         _chunks = ticket.Manifest.ChunkHashes.Length;
+        _contacts = new SwarmContacts(ticket.Link, ticket.Server, options);
         _board = new SwarmBoard(_chunks, (ulong)ticket.Link.Place);
-        _began = _cameAt = _askedOfUsAt = options.World.Now();
+        _stock = new SwarmStock(_gate, ticket.Manifest, store, _board, options);
+        _feed = new SwarmFeed(_stock, store, sink, ticket.Manifest, Fail);
+        _began = _cameAt = options.World.Now();
     }
 
     public ChainProgress Progress
@@ -74,7 +66,7 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
             lock (_gate)
             {
                 var peers = _open.Keys.Where(h => h.IsOpen).Select(h => h.Peer.ToString()).Order(StringComparer.Ordinal).ToArray();
-                return new ChainProgress(_ticket.Manifest.Bytes, _bytesIn, _bytesOut, _verified, _sunk, _verified - _sunk, peers.FirstOrDefault(), _uploads, _switches);
+                return new ChainProgress(_ticket.Manifest.Bytes, _bytesIn, _stock.BytesOut, _verified, _feed.Sunk, _verified - _feed.Sunk, peers.FirstOrDefault(), _stock.Uploads, _switches);
             }
         }
     }
@@ -86,27 +78,18 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
         _listener.Register(_ticket.Key, this);
         await using (cancel.Register(Close))
         {
-            await Task.WhenAll(OnThread("swarm keep", Keep), OnThread("swarm sink", Feed));
+            await Task.WhenAll(_options.World.Run("swarm keep", Keep, Close), _options.World.Run("swarm sink", _feed.Run, Close));
         }
-        if (_fault is null && !_finished)
+        if (_fault is null && !_feed.IsFinished)
         {
             cancel.ThrowIfCancellationRequested();
             throw new OperationCanceledException("The node was disposed.");
         }
-        return new ChainOutcome(_fault, _sinkFailed, Progress);
+        return new ChainOutcome(_fault, _feed.HasFailed, Progress);
     }
 
     /// <summary>Serves on until nobody has asked for anything for <see cref="ChainOptions.Linger"/>.</summary>
-    public Task Linger() => OnThread("swarm linger", () =>
-    {
-        lock (_gate)
-        {
-            while (!_closed && _options.Linger - _options.World.Since(_askedOfUsAt) is { Ticks: > 0 } left)
-            {
-                _options.World.Wait(_gate, left);
-            }
-        }
-    });
+    public Task Linger() => _options.World.Run("swarm linger", _stock.WaitUnasked);
 
     public void Dispose()
     {
@@ -114,51 +97,14 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
         _listener.Unregister(_ticket.Key, this);
     }
 
-    object ISwarmShelf.Gate => _gate;
-
-    long ISwarmShelf.Bytes => _ticket.Manifest.Bytes;
-
-    int ISwarmShelf.ChunkBytes => _ticket.Manifest.ChunkBytes;
-
-    IReadOnlyList<int> ISwarmShelf.Ready => _ready;
-
-    bool ISwarmShelf.IsClosed => _closed;
-
-    bool ISwarmShelf.Holds(int chunk) => _board.Has(chunk);
-
-    void ISwarmShelf.Read(long offset, Span<byte> into) => _store.Read(offset, into);
-
-    void ISwarmShelf.Sent(int bytes)
-    {
-        lock (_gate)
-        {
-            _bytesOut += bytes;
-            _askedOfUsAt = _options.World.Now();
-        }
-    }
-
     void IChainContent.Serve(ChainConnection connection, Wish wish)
     {
-        if (!wish.IsSwarm)
+        if (wish.IsSwarm)
         {
-            connection.SendFrame(FrameKind.Refused);
+            _stock.Serve(connection);
             return;
         }
-        lock (_gate)
-        {
-            _uploads++;
-        }
-        try
-        {
-            new SwarmUpload(connection, this, _options).Run();
-        }
-        finally
-        {
-            lock (_gate)
-            {
-                _uploads--;
-            }
-        }
+        connection.SendFrame(FrameKind.Refused);
     }
 
     /// <summary>Keeps connections to peers, and asks each for what is to be asked of it.</summary>
@@ -170,7 +116,7 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
             List<(ChainConnection Connection, List<int> Chunks)> wants;
             lock (_gate)
             {
-                if (_closed || _board.IsComplete)
+                if (_stock.IsClosed || _board.IsComplete)
                 {
                     CloseDownloads();
                     return;
@@ -180,11 +126,11 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
                     FailNow(Stalled());
                     return;
                 }
-                while (NextPeer() is { } peer)
+                while (_contacts.NextPeer() is { } peer)
                 {
                     Dial(peer, isServer: false);
                 }
-                if (NeedsServer())
+                if (_contacts.NeedsServer(_options.World.Since(_cameAt)))
                 {
                     Dial(_ticket.Server, isServer: true);
                 }
@@ -192,7 +138,7 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
             }
             foreach (var (connection, chunks) in wants)
             {
-                Send(connection, chunks);
+                SwarmUpload.Want(connection, chunks);
             }
             if (_options.World.Since(beaten) >= _options.KeepAlive)
             {
@@ -201,7 +147,7 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
             }
             lock (_gate)
             {
-                if (!_closed && !_board.IsComplete && !CanAsk())
+                if (!_stock.IsClosed && !_board.IsComplete && !CanAsk())
                 {
                     _options.World.Wait(_gate, _options.KeepAlive);
                 }
@@ -243,23 +189,6 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
         _options.World.PulseAll(_gate);
     }
 
-    static void Send(ChainConnection connection, List<int> chunks)
-    {
-        var bytes = new byte[chunks.Count * sizeof(int)];
-        for (var i = 0; i < chunks.Count; i++)
-        {
-            BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(i * sizeof(int)), chunks[i]);
-        }
-        try
-        {
-            connection.Send(bytes);
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // whoever receives here sees it
-        }
-    }
-
     void Beat()
     {
         ChainConnection[] connections;
@@ -269,29 +198,13 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
         }
         foreach (var connection in connections)
         {
-            Send(connection, [SwarmUpload.Beat]);
+            SwarmUpload.Want(connection, [SwarmUpload.Beat]);
         }
-    }
-
-    /// <summary>The next peer to dial, or null when there are enough or none is left for now.</summary>
-    ChainPeer? NextPeer() => _using.Count(p => p != _ticket.Server) >= Degree
-        ? null
-        : _ticket.Link.Peers.FirstOrDefault(p => !_using.Contains(p) && !_banned.Contains(p) && !(_failed.TryGetValue(p, out var at) && _options.World.Since(at) < _options.Silence));
-
-    /// <summary>The first hands from the start; the others when nothing has come for long, the later in the order the longer.</summary>
-    bool NeedsServer()
-    {
-        if (_using.Contains(_ticket.Server) || (_failed.TryGetValue(_ticket.Server, out var at) && _options.World.Since(at) < _options.Retry))
-        {
-            return false;
-        }
-        var patience = _options.Silence + (PatienceStep * _ticket.Link.Place);
-        return _ticket.Link.IsFirstHand || _options.World.Since(_cameAt) > (patience < MostPatience ? patience : MostPatience);
     }
 
     void Dial(ChainPeer peer, bool isServer)
     {
-        _using.Add(peer);
+        _contacts.Use(peer);
         _options.World.Start("swarm take", StackBytes, () => Take(new SwarmHolder(peer, isServer, _chunks)));
     }
 
@@ -314,9 +227,8 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
         {
             _board.Leave(holder);
             _open.Remove(holder);
-            _using.Remove(holder.Peer);
-            _failed[holder.Peer] = _options.World.Now();
-            if (!_closed && !_board.IsComplete)
+            _contacts.Lost(holder.Peer);
+            if (!_stock.IsClosed && !_board.IsComplete)
             {
                 _switches++;
                 _reasons.Enqueue($"{holder.Peer}: {reason}");
@@ -335,7 +247,7 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
     {
         lock (_gate)
         {
-            if (_closed)
+            if (_stock.IsClosed)
             {
                 return "";
             }
@@ -344,89 +256,35 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
             holder.IsOpen = _everConnected = true;
             Tell();
         }
-        connection.SetTimeouts(_options.Silence, _options.Silence);
-        var buffer = new byte[_ticket.Manifest.ChunkBytes];
-        Span<byte> number = stackalloc byte[sizeof(int)];
-        var gaveAt = _options.World.Now();
-        (int Chunk, int Taken) present = (-1, 0);
-        while (true)
-        {
-            var (kind, length) = connection.ReceiveHeader();
-            switch (kind)
-            {
-                case FrameKind.Have when length is > 0 and <= ChainConnection.FrameLimit && length % sizeof(int) == 0:
-                    if (!Learn(holder, connection, length))
-                    {
-                        return "it has chunks that there are not";
-                    }
-                    break;
-                case FrameKind.Chunk when length == sizeof(int) && present.Chunk < 0:
-                    connection.ReceiveExactly(number);
-                    present = (BinaryPrimitives.ReadInt32LittleEndian(number), 0);
-                    lock (_gate)
-                    {
-                        if (!holder.Asked.Contains(present.Chunk))
-                        {
-                            return "it gave what it was not asked for";
-                        }
-                    }
-                    break;
-                case FrameKind.Data when present.Chunk >= 0 && length > 0 && length <= Length(present.Chunk) - present.Taken:
-                    connection.ReceiveExactly(buffer.AsSpan(present.Taken, length));
-                    present.Taken += length;
-                    gaveAt = _options.World.Now();
-                    if (present.Taken == Length(present.Chunk))
-                    {
-                        if (!Came(holder, present.Chunk, buffer.AsSpan(0, present.Taken)))
-                        {
-                            return "it gave a chunk that was not right";
-                        }
-                        present = (-1, 0);
-                    }
-                    break;
-                case FrameKind.KeepAlive when length == 0:
-                    lock (_gate)
-                    {
-                        if (holder.Asked.Count == 0)
-                        {
-                            gaveAt = _options.World.Now();
-                        }
-                    }
-                    if (_options.World.Since(gaveAt) > _options.SlowReader)
-                    {
-                        return "it lives, but did not give what it has";
-                    }
-                    break;
-                case FrameKind.Refused:
-                    return "it has nothing to give";
-                default:
-                    return $"it sent a frame that has no place here ({(int)kind}, {length} bytes)";
-            }
-        }
+        return new SwarmDownload(connection, _ticket.Manifest, _options, holder, this).Run();
     }
 
-    bool Learn(SwarmHolder holder, ChainConnection connection, int length)
+    bool ISwarmTaker.Learn(SwarmHolder holder, ReadOnlySpan<int> chunks)
     {
-        var news = new byte[length];
-        connection.ReceiveExactly(news);
         lock (_gate)
         {
-            for (var at = 0; at < length; at += sizeof(int))
+            foreach (var chunk in chunks)
             {
-                if (!_board.Learn(holder, BinaryPrimitives.ReadInt32LittleEndian(news.AsSpan(at))))
+                if (!_board.Learn(holder, chunk))
                 {
                     return false;
                 }
             }
             Tell();
+            return true;
         }
-        return true;
     }
 
-    int Length(int chunk) => (int)Math.Min(_ticket.Manifest.ChunkBytes, _ticket.Manifest.Bytes - ((long)chunk * _ticket.Manifest.ChunkBytes));
+    bool ISwarmTaker.Awaits(SwarmHolder holder, int? chunk)
+    {
+        lock (_gate)
+        {
+            return chunk is { } one ? holder.Asked.Contains(one) : holder.Asked.Count > 0;
+        }
+    }
 
     /// <summary>Proves a chunk and keeps it. False when it is wrong: then its giver is not asked again.</summary>
-    bool Came(SwarmHolder holder, int chunk, ReadOnlySpan<byte> bytes)
+    bool ISwarmTaker.Came(SwarmHolder holder, int chunk, ReadOnlySpan<byte> bytes)
     {
         Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
         SHA256.HashData(bytes, digest);
@@ -446,7 +304,7 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
             }
             if (_board.Came(holder, chunk))
             {
-                _ready.Add(chunk);
+                _stock.Add(chunk);
                 _verified += bytes.Length;
                 _cameAt = _options.World.Now();
             }
@@ -464,10 +322,7 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
         }
         catch (IOException e)
         {
-            lock (_gate)
-            {
-                FailNow(Fault.Of(FaultCodes.DiskFull, "The image cannot be kept on the node while it comes.", e.Message));
-            }
+            Fail(Fault.Of(FaultCodes.DiskFull, "The image cannot be kept on the node while it comes.", e.Message));
             return false;
         }
     }
@@ -476,7 +331,7 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
     {
         if (!holder.IsServer)
         {
-            _banned.Add(holder.Peer);
+            _contacts.Ban(holder.Peer);
         }
         else if ((_badFromServer[chunk] = _badFromServer.GetValueOrDefault(chunk) + 1) > 1)
         {
@@ -484,75 +339,11 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
         }
     }
 
-    /// <summary>Gives the sink what is there, in order.</summary>
-    void Feed()
-    {
-        var buffer = new byte[_ticket.Manifest.ChunkBytes];
-        for (var chunk = 0; chunk < _chunks; chunk++)
-        {
-            lock (_gate)
-            {
-                while (!_closed && _board.Prefix <= chunk)
-                {
-                    _options.World.Wait(_gate);
-                }
-                if (_closed)
-                {
-                    return;
-                }
-            }
-            if (!Give(chunk, buffer.AsSpan(0, Length(chunk))))
-            {
-                return;
-            }
-        }
-        try
-        {
-            _sink.Flush();
-            _finished = true;
-        }
-        catch (Exception e) when (e is IOException or ObjectDisposedException)
-        {
-            SinkFault(e);
-        }
-    }
-
-    bool Give(int chunk, Span<byte> bytes)
-    {
-        try
-        {
-            _store.Read((long)chunk * _ticket.Manifest.ChunkBytes, bytes);
-        }
-        catch (IOException e)
-        {
-            lock (_gate)
-            {
-                FailNow(Fault.Of(FaultCodes.DiskIoError, "The image cannot be read from where the node keeps it.", e.Message));
-            }
-            return false;
-        }
-        try
-        {
-            _sink.Write(bytes);
-        }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or UnauthorizedAccessException)
-        {
-            SinkFault(e);
-            return false;
-        }
-        lock (_gate)
-        {
-            _sunk += bytes.Length;
-        }
-        return true;
-    }
-
-    void SinkFault(Exception e)
+    void Fail(Fault fault)
     {
         lock (_gate)
         {
-            _sinkFailed = true;
-            FailNow(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking program took no more bytes.", e.Message));
+            FailNow(fault);
         }
     }
 
@@ -581,7 +372,7 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
 
     void CloseNow()
     {
-        _closed = true;
+        _stock.IsClosed = true;
         CloseDownloads();
         _options.World.PulseAll(_gate);
     }
@@ -592,24 +383,5 @@ public sealed class SwarmNode : IChainContent, ISwarmShelf, IDisposable
         {
             connection.Abort();
         }
-    }
-
-    Task OnThread(string name, Action run)
-    {
-        var done = new TaskCompletionSource(_options.World.Completion);
-        _options.World.Start(name, 0, () =>
-        {
-            try
-            {
-                run();
-                done.SetResult();
-            }
-            catch (Exception e)
-            {
-                Close();
-                done.SetException(e);
-            }
-        });
-        return done.Task;
     }
 }

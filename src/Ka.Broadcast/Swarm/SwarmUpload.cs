@@ -49,6 +49,24 @@ sealed class SwarmUpload(ChainConnection connection, ISwarmShelf shelf, ChainOpt
     int _told;
     bool _gone;
 
+    /// <summary>The asking side's word for it.</summary>
+    public static void Want(ChainConnection connection, List<int> chunks)
+    {
+        var bytes = new byte[chunks.Count * sizeof(int)];
+        for (var i = 0; i < chunks.Count; i++)
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(i * sizeof(int)), chunks[i]);
+        }
+        try
+        {
+            connection.Send(bytes);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // whoever receives on it sees it
+        }
+    }
+
     /// <summary>Serves until the asker goes away or the shelf is closed.</summary>
     /// <exception cref="SocketException">The asker went away.</exception>
     public void Run()

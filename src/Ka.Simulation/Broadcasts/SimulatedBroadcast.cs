@@ -93,7 +93,7 @@ public sealed class SimulatedBroadcast
             BroadcastWay.Tree => [.. TreePlan.Of(peers, server, _scene.Arity).Select(l => ImmutableArray.Create(l))],
             BroadcastWay.TwoTrees => TwoTreePlan.Of(peers, server),
             BroadcastWay.Swarm => [.. _hosts.Select(_ => ImmutableArray<ChainLink>.Empty)],
-            _ => throw new InvalidOperationException($"{_scene.Way} has no plan"),
+            BroadcastWay.Auto or BroadcastWay.Multicast or BroadcastWay.Torrent or BroadcastWay.Custom => throw new InvalidOperationException($"{_scene.Way} has no plan"),
         };
     }
 

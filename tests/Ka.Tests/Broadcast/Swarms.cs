@@ -101,7 +101,7 @@ public sealed class Swarms
         var (reached, steps) = (new HashSet<int> { 0 }, 0);
         for (ImmutableArray<int> edge = [0]; reached.Count < count; steps++)
             edge = [.. edge.SelectMany(i => links[i].Peers.Take(4)).Select(p => p.Port).Where(reached.Add)];
-        Assert.InRange(steps, 0, 20);
+        Assert.InRange(steps, 0, 24);
     }
 
     [Theory]
@@ -116,6 +116,6 @@ public sealed class Swarms
         };
         var end = SimulatedBroadcast.Run(scene);
         Assert.True(end.AllHaveIt);
-        Assert.InRange(end.SourceBytes, scene.Bytes, scene.Bytes * 1.3);
+        Assert.InRange(end.SourceBytes, scene.Bytes, scene.Bytes * 1.2);
     }
 }
