@@ -31,7 +31,7 @@ public static class QemuCommandLine
             "-machine", machine.Firmware == Firmware.UefiSecure ? "q35,smm=on,graphics=off" : "pc,graphics=off",
             "-accel", facts.Accelerator == "kvm" ? "kvm" : "tcg,thread=multi,tb-size=64",
             "-cpu", facts.Accelerator == "kvm" ? "host" : EmulatedProcessor,
-            "-smp", "1", "-m", $"{facts.MemoryMiB}",
+            "-smp", $"{facts.Processors}", "-m", $"{facts.MemoryMiB}",
             "-chardev", $"socket,id=serial0,path={places.SerialSocket(machine)},server=on,wait=off,logfile={places.SerialLog(machine)},logappend=on",
             "-serial", "chardev:serial0",
             "-qmp", $"unix:{places.QmpSocket(machine)},server=on,wait=off",
