@@ -143,7 +143,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         while (index < chunks)
         {
             var start = (long)index * manifest.ChunkBytes;
-            var length = (int)Math.Min(manifest.ChunkBytes, manifest.Bytes - start);
+            var length = manifest.LengthOf(index);
             if (_ring.WaitChunk(start, length, out var first, out var second) != RingSignal.Ready)
             {
                 return;

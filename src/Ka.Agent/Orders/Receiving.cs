@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using Ka.Agent.Machine;
 using Ka.Broadcast;
@@ -30,7 +31,7 @@ static class Receiving
         }
         await using (place)
         {
-            var ticket = new ChainTicket(key, manifest, [.. order.Upstreams.Select(u => new ChainPeer(u.Host, u.Port))], order.Successors);
+            var ticket = new ChainTicket(key, manifest, Peers(order.Upstreams), order.Successors);
             var outcome = !order.Stripes.IsDefaultOrEmpty
                 ? await ByStripes(order, ticket, place.Sink, context, report, cancel)
                 : order.Swarm is { } swarm
@@ -58,7 +59,7 @@ static class Receiving
         {
             return Task.FromResult<OrderOutcome>(Fault.Of(FaultCodes.AgentProtocol, "The order to receive names other stripes than there are.", $"{order.Stripes.Length}"));
         }
-        var links = order.Stripes.Select(s => new ChainLink([.. s.Upstreams.Select(u => new ChainPeer(u.Host, u.Port))], s.Successors));
+        var links = order.Stripes.Select(s => new ChainLink(Peers(s.Upstreams), s.Successors));
         var node = new StripedNode(ticket.Key, ticket.Manifest, [.. links], context.Chain, sink.Input, context.ChainOptions);
         return Serving(node, new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
     }
@@ -72,11 +73,15 @@ static class Receiving
         {
             return noRoom!;
         }
-        var link = new SwarmLink([.. swarm.Peers.Select(p => new ChainPeer(p.Host, p.Port))], swarm.IsFirstHand, swarm.Place);
+        var link = new SwarmLink(Peers(swarm.Peers), swarm.IsFirstHand, swarm.Place);
         var store = FileChunkStore.Create(place.File);
-        var node = new SwarmNode(new SwarmTicket(ticket.Key, ticket.Manifest, link, new ChainPeer(swarm.Server.Host, swarm.Server.Port)), context.Chain, store, sink.Input, context.ChainOptions);
+        var node = new SwarmNode(new SwarmTicket(ticket.Key, ticket.Manifest, link, Peer(swarm.Server)), context.Chain, store, sink.Input, context.ChainOptions);
         return await Serving(new InOrder(node, store, place), new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
     }
+
+    static ImmutableArray<ChainPeer> Peers(ImmutableArray<PeerAddress> addresses) => [.. addresses.Select(Peer)];
+
+    static ChainPeer Peer(PeerAddress address) => new(address.Host, address.Port);
 
     /// <summary>Receives, and goes on serving others once everything is here.</summary>
     static async Task<OrderOutcome> Serving(

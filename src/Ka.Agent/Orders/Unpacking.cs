@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using Ka.Agent.Machine;
+using Ka.Broadcast;
 using Ka.Core.Faults;
 using Ka.Protocol.Agents;
 
@@ -189,7 +190,7 @@ sealed class Unpacking : IImageSink
 /// Tar's standard input. Tar stops reading at the end marker: what comes after is not written any more but looked at. Remembers how many
 /// zero bytes the stream ends with.
 /// </summary>
-sealed class TarFeed(Stream tar) : Stream
+sealed class TarFeed(Stream tar) : WriteOnlyStream
 {
     const int EndMarkerBytes = 1024;
 
@@ -198,20 +199,6 @@ sealed class TarFeed(Stream tar) : Stream
     long _zeros;
 
     public long Bytes { get; private set; }
-
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => Bytes;
-
-    public override long Position
-    {
-        get => Bytes;
-        set => throw new NotSupportedException();
-    }
 
     /// <summary>Null when the archive ended as archives end.</summary>
     public string? Verdict() =>
@@ -249,18 +236,6 @@ sealed class TarFeed(Stream tar) : Stream
         }
         _garbage |= holdsSomething;
     }
-
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-    public override void Flush()
-    {
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

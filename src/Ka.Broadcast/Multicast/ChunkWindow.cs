@@ -20,12 +20,10 @@ sealed class ChunkWindow(ImageManifest manifest, int width)
     /// <summary>The stream has gone past what can be held: the next chunk will not come by itself any more.</summary>
     public bool IsBehind => Farthest.Chunk >= Next + width;
 
-    public int LengthOf(int chunk) => (int)Math.Min(manifest.ChunkBytes, manifest.Bytes - ((long)chunk * manifest.ChunkBytes));
-
     /// <summary>Takes a piece. False when it is of no use: known, too early, too late, or not of this image.</summary>
     public bool Put(int chunk, int piece, ReadOnlySpan<byte> payload)
     {
-        if (chunk < 0 || chunk >= Chunks || piece < 0 || piece >= Datagram.PiecesOf(LengthOf(chunk)) || payload.Length != PieceLength(chunk, piece))
+        if (chunk < 0 || chunk >= Chunks || piece < 0 || piece >= Datagram.PiecesOf(manifest.LengthOf(chunk)) || payload.Length != PieceLength(chunk, piece))
         {
             return false;
         }
@@ -39,8 +37,8 @@ sealed class ChunkWindow(ImageManifest manifest, int width)
         }
         if (!_chunks.TryGetValue(chunk, out var held))
         {
-            var pieces = Datagram.PiecesOf(LengthOf(chunk));
-            held = (new byte[LengthOf(chunk)], new BitArray(pieces), pieces);
+            var pieces = Datagram.PiecesOf(manifest.LengthOf(chunk));
+            held = (new byte[manifest.LengthOf(chunk)], new BitArray(pieces), pieces);
         }
         if (held.Left == 0 || held.Has[piece])
         {
@@ -68,7 +66,7 @@ sealed class ChunkWindow(ImageManifest manifest, int width)
         var last = all ? Math.Min(Next + width, Chunks) - 1 : Math.Min(Farthest.Chunk, Next + width - 1);
         for (var chunk = Next; chunk <= last && ranges.Count < limit; chunk++)
         {
-            var pieces = !all && chunk == Farthest.Chunk ? Farthest.Piece + 1 : Datagram.PiecesOf(LengthOf(chunk));
+            var pieces = !all && chunk == Farthest.Chunk ? Farthest.Piece + 1 : Datagram.PiecesOf(manifest.LengthOf(chunk));
             AddMissing(chunk, pieces, limit, ranges);
         }
         return ranges.ToImmutable();
@@ -92,5 +90,5 @@ sealed class ChunkWindow(ImageManifest manifest, int width)
         }
     }
 
-    int PieceLength(int chunk, int piece) => Math.Min(Datagram.PieceBytes, LengthOf(chunk) - (piece * Datagram.PieceBytes));
+    int PieceLength(int chunk, int piece) => Math.Min(Datagram.PieceBytes, manifest.LengthOf(chunk) - (piece * Datagram.PieceBytes));
 }

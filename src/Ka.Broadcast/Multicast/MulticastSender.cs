@@ -164,7 +164,7 @@ public sealed class MulticastSender : IDisposable
                     if (_sent.Chunk < _audience.Limit(now))
                     {
                         var piece = _sent;
-                        _sent = piece.Piece + 1 < Datagram.PiecesOf(LengthOf(piece.Chunk)) ? (piece.Chunk, piece.Piece + 1) : (piece.Chunk + 1, 0);
+                        _sent = piece.Piece + 1 < Datagram.PiecesOf(_manifest.LengthOf(piece.Chunk)) ? (piece.Chunk, piece.Piece + 1) : (piece.Chunk + 1, 0);
                         return piece;
                     }
                     if (_sent.Chunk == _manifest.ChunkHashes.Length && _audience.IsDone(now))
@@ -178,12 +178,10 @@ public sealed class MulticastSender : IDisposable
         }
     }
 
-    int LengthOf(int chunk) => (int)Math.Min(_manifest.ChunkBytes, _manifest.Bytes - ((long)chunk * _manifest.ChunkBytes));
-
     int Fill(byte[] datagram, (int Chunk, int Piece) piece)
     {
         var at = piece.Piece * Datagram.PieceBytes;
-        var length = Math.Min(Datagram.PieceBytes, LengthOf(piece.Chunk) - at);
+        var length = Math.Min(Datagram.PieceBytes, _manifest.LengthOf(piece.Chunk) - at);
         var read = RandomAccess.Read(_file, datagram.AsSpan(Datagram.DataHeader, length), ((long)piece.Chunk * _manifest.ChunkBytes) + at);
         lock (_gate)
         {

@@ -1,3 +1,5 @@
+using Ka.Core;
+
 namespace Ka.Broadcast.Swarm;
 
 /// <summary>What is known of one peer that chunks are taken from.</summary>
@@ -142,7 +144,7 @@ sealed class SwarmBoard
             {
                 continue;
             }
-            var rarity = (_spread[chunk], Luck((uint)chunk));
+            var rarity = (_spread[chunk], SplitMix64.At(_seed, (ulong)chunk));
             if (rarity.CompareTo(least) < 0)
             {
                 (rarest, least) = (chunk, rarity);
@@ -166,14 +168,5 @@ sealed class SwarmBoard
             }
         }
         return null;
-    }
-
-    /// <summary>splitmix64.</summary>
-    ulong Luck(uint chunk)
-    {
-        var x = _seed + (0x9E3779B97F4A7C15UL * (chunk + 1UL));
-        x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9UL;
-        x = (x ^ (x >> 27)) * 0x94D049BB133111EBUL;
-        return x ^ (x >> 31);
     }
 }

@@ -289,7 +289,7 @@ public sealed class SwarmNode : IChainContent, ISwarmTaker, IDisposable
         Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
         SHA256.HashData(bytes, digest);
         var isRight = digest.SequenceEqual(Convert.FromHexString(_ticket.Manifest.ChunkHashes[chunk]));
-        if (isRight && !Keep(chunk, bytes))
+        if (isRight && !Store(chunk, bytes))
         {
             return true; // the store's fault has ended everything
         }
@@ -313,7 +313,7 @@ public sealed class SwarmNode : IChainContent, ISwarmTaker, IDisposable
         return true;
     }
 
-    bool Keep(int chunk, ReadOnlySpan<byte> bytes)
+    bool Store(int chunk, ReadOnlySpan<byte> bytes)
     {
         try
         {

@@ -27,7 +27,8 @@ sealed class Broadcasts(BroadcastParts parts)
 interface ISending : IAsyncDisposable
 {
     /// <summary>What one node is told, over what the chain would tell it; or why it gets nothing.</summary>
-    (Protocol.Agents.ReceiveImage? Order, Core.Faults.Fault? Fault) For(int index, Protocol.Agents.ReceiveImage plain);
+    /// <param name="place">In the order of the delivery.</param>
+    (Protocol.Agents.ReceiveImage? Order, Core.Faults.Fault? Fault) For(int index, int place, Protocol.Agents.ReceiveImage plain);
 }
 
 /// <summary>A delivery that has begun, or why it has not.</summary>
@@ -41,7 +42,7 @@ sealed class PlainSending : ISending
 {
     public static readonly PlainSending Instance = new();
 
-    public (Protocol.Agents.ReceiveImage?, Core.Faults.Fault?) For(int index, Protocol.Agents.ReceiveImage plain) => (plain, null);
+    public (Protocol.Agents.ReceiveImage?, Core.Faults.Fault?) For(int index, int place, Protocol.Agents.ReceiveImage plain) => (plain, null);
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }

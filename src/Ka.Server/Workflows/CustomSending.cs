@@ -37,7 +37,7 @@ sealed class CustomSending(IReadOnlyDictionary<int, Fault> failed) : ISending
         return new Opening(new CustomSending(failed), null);
     }
 
-    public (ReceiveImage?, Fault?) For(int index, ReceiveImage plain) =>
+    public (ReceiveImage?, Fault?) For(int index, int place, ReceiveImage plain) =>
         failed.TryGetValue(index, out var fault) ? (null, fault) : (plain with { IsPlaced = true }, null);
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
@@ -46,7 +46,7 @@ sealed class CustomSending(IReadOnlyDictionary<int, Fault> failed) : ISending
     {
         var (parts, image) = (delivery.Parts, delivery.Image);
         var failed = new ConcurrentDictionary<int, Fault>();
-        var room = new MakeRoom(image.Bytes, image.Raw is null && delivery.Partition is null ? WholeImage.OnTarget(image.Bytes, image.UnpackedBytes) : 0);
+        var room = new MakeRoom(image.Bytes, delivery.RoomOnTarget);
         await Parallel.ForEachAsync(delivery.Order, new ParallelOptions { MaxDegreeOfParallelism = MakingRoomAtOnce, CancellationToken = cancel }, async (index, token) =>
         {
             var word = delivery.Word + ".room";

@@ -33,6 +33,12 @@ sealed record BroadcastParts(
 sealed record Delivery(
     BroadcastParts Parts, Image Image, string? Partition, string Path, ImageManifest Manifest, string Key, ImmutableArray<int> Order, ImmutableArray<ChainPeer> Peers, ChainPeer Server, string Word, AttemptId Attempt, TimeSpan Deadline)
 {
+    /// <summary>What a node's mounted target must have free where the image lies whole on it beside what it unpacks to; 0 where nothing is mounted for it.</summary>
+    public long RoomOnTarget => Image.Raw is null && Partition is null ? WholeImage.OnTarget(Image.Bytes, Image.UnpackedBytes) : 0;
+
+    /// <summary>Where a peer listens, as an order names it.</summary>
+    public static PeerAddress Address(ChainPeer peer) => new(peer.Host, peer.Port);
+
     /// <summary>Says something of the whole delivery in the operation's log.</summary>
     public void Say(string text) => Parts.Agents.Say(Word, text);
 }
@@ -56,7 +62,7 @@ sealed class ImageBroadcast(
         var peers = order.Select(i => new ChainPeer(roster[i].Address, parts.Hub.ChainPortOf(workflow.Id, roster[i].Name) ?? 1)).ToImmutableArray();
         var server = new ChainPeer(parts.Address.ToString(), parts.Source.Port);
         var links = plan(peers, server);
-        var linkOf = order.Select((index, place) => (index, place)).ToDictionary(p => p.index, p => links[p.place]);
+        var placeOf = order.Select((index, place) => (index, place)).ToDictionary(p => p.index, p => p.place);
         ImageManifest? manifest = null;
         Opening opening = new(null, null);
         return Watched();
@@ -92,15 +98,15 @@ sealed class ImageBroadcast(
         {
             if (opening.Sending is not { } sending || manifest is null)
                 return opening.Fault;
-            var link = linkOf[index];
+            var (place, link) = (placeOf[index], links[placeOf[index]]);
             var plain = new ReceiveImage(
                 key, image.Sha256, image.Bytes, manifest.ChunkBytes, manifest.ChunkHashes, image.Kind, image.Compression,
-                [.. link.Upstreams.Select(p => new PeerAddress(p.Host, p.Port))], link.Successors,
+                [.. link.Upstreams.Select(Delivery.Address)], link.Successors,
                 new ImagePlaces(workflow, roster[index]).Of(part))
             {
                 AclsAsText = image.AclsAsText,
             };
-            var (receive, not) = sending.For(index, plain);
+            var (receive, not) = sending.For(index, place, plain);
             return receive is null ? not : await parts.Agents.GiveAsync(roster[index], word, new OrderGiven(attempt.Order(word, index), (int)pace.Deadline.TotalSeconds, receive), token);
         }
 

@@ -20,7 +20,7 @@ sealed class MulticastSending(Delivery delivery, MulticastSender sender, Multica
             : new Opening(new MulticastSending(delivery, sender, new MulticastFetch(settings.Group, settings.Port, new PeerAddress(delivery.Parts.Address.ToString(), sender.Port))), null);
     }
 
-    public (ReceiveImage?, Fault?) For(int index, ReceiveImage plain) => (plain with { Multicast = fetch }, null);
+    public (ReceiveImage?, Fault?) For(int index, int place, ReceiveImage plain) => (plain with { Multicast = fetch }, null);
 
     public ValueTask DisposeAsync()
     {

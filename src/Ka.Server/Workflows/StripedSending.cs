@@ -19,8 +19,8 @@ sealed class StripedSending(Delivery delivery, BroadcastKey key, ImmutableArray<
             : new Opening(new StripedSending(delivery, key, TwoTreePlan.Of(delivery.Peers, delivery.Server)), null);
     }
 
-    public (ReceiveImage?, Fault?) For(int index, ReceiveImage plain) =>
-        (plain with { Stripes = [.. links[delivery.Order.IndexOf(index)].Select(l => new StripeSources([.. l.Upstreams.Select(u => new PeerAddress(u.Host, u.Port))], l.Successors))] }, null);
+    public (ReceiveImage?, Fault?) For(int index, int place, ReceiveImage plain) =>
+        (plain with { Stripes = [.. links[place].Select(l => new StripeSources([.. l.Upstreams.Select(Delivery.Address)], l.Successors))] }, null);
 
     public ValueTask DisposeAsync()
     {

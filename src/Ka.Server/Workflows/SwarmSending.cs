@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using Ka.Broadcast.Swarm;
-using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Protocol.Agents;
 
@@ -12,15 +11,14 @@ sealed class SwarmSending(Delivery delivery, ImmutableArray<SwarmLink> links) : 
     public static Task<Opening> OpenAsync(Delivery delivery, CancellationToken cancel) =>
         Task.FromResult(new Opening(new SwarmSending(delivery, SwarmPlan.Of(delivery.Peers)), null));
 
-    public (ReceiveImage?, Fault?) For(int index, ReceiveImage plain)
+    public (ReceiveImage?, Fault?) For(int index, int place, ReceiveImage plain)
     {
-        var link = links[delivery.Order.IndexOf(index)];
-        var (image, mounted) = (delivery.Image, delivery.Image.Raw is null && delivery.Partition is null);
+        var link = links[place];
         return (plain with
         {
             Swarm = new SwarmFetch(
-                [.. link.Peers.Select(p => new PeerAddress(p.Host, p.Port))], new PeerAddress(delivery.Server.Host, delivery.Server.Port), link.IsFirstHand, link.Place,
-                mounted ? WholeImage.OnTarget(image.Bytes, image.UnpackedBytes) : 0),
+                [.. link.Peers.Select(Delivery.Address)], Delivery.Address(delivery.Server), link.IsFirstHand, link.Place,
+                delivery.RoomOnTarget),
         }, null);
     }
 

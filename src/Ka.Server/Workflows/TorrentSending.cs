@@ -1,5 +1,4 @@
 using Ka.Broadcast.Torrent;
-using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Protocol.Agents;
 
@@ -21,12 +20,11 @@ sealed class TorrentSending(Delivery delivery, TorrentSource source, string secr
             parts.Torrents.Close(secret);
             return unread!;
         }
-        var mounted = image.Raw is null && delivery.Partition is null;
-        var fetch = new TorrentFetch(Convert.ToBase64String(metainfo.ToBytes()), tools, mounted ? WholeImage.OnTarget(image.Bytes, image.UnpackedBytes) : 0);
+        var fetch = new TorrentFetch(Convert.ToBase64String(metainfo.ToBytes()), tools, delivery.RoomOnTarget);
         return new Opening(new TorrentSending(delivery, parts.Torrents, secret, fetch), null);
     }
 
-    public (ReceiveImage?, Fault?) For(int index, ReceiveImage plain) => (plain with { Torrent = fetch }, null);
+    public (ReceiveImage?, Fault?) For(int index, int place, ReceiveImage plain) => (plain with { Torrent = fetch }, null);
 
     public ValueTask DisposeAsync()
     {

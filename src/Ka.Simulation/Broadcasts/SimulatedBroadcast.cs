@@ -192,7 +192,7 @@ public sealed class SimulatedBroadcast
 }
 
 /// <summary>A disk that compares what it is given with the image, and is slow or ends its machine where it was told to.</summary>
-sealed class SimulatedSink(VirtualHost host, byte[] image) : Stream
+sealed class SimulatedSink(VirtualHost host, byte[] image) : WriteOnlyStream
 {
     public long Taken { get; private set; }
 
@@ -207,16 +207,6 @@ sealed class SimulatedSink(VirtualHost host, byte[] image) : Stream
     public long PauseAt { get; set; } = long.MaxValue;
 
     public TimeSpan Pause { get; set; }
-
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => Taken;
-
-    public override long Position { get => Taken; set => throw new NotSupportedException(); }
 
     public override void Write(ReadOnlySpan<byte> buffer)
     {
@@ -238,18 +228,6 @@ sealed class SimulatedSink(VirtualHost host, byte[] image) : Stream
             host.Network.Threads.Sleep(TimeSpan.FromTicks(1)); // it dies here
         }
     }
-
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-    public override void Flush()
-    {
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 }
 
 /// <summary>Chunks in memory.</summary>
