@@ -66,8 +66,13 @@ static class BlockStack
     public static Task<Fault?> Unmount(AgentPaths paths, string disk, CancellationToken cancel)
     {
         var stack = Over(paths, disk);
-        return Mounts.Release(paths, s => Mounts.IsPartOf(s, "/dev/" + disk) || stack.Any(d => d.Is(s)), cancel);
+        return Mounts.Release(paths, s => IsOn(s, disk, stack), cancel);
     }
+
+    /// <summary>Whether a device is this disk, lies on it or over it.</summary>
+    public static bool Holds(AgentPaths paths, string disk, string device) => IsOn(device, disk, Over(paths, disk));
+
+    static bool IsOn(string device, string disk, ImmutableArray<StackedDevice> stack) => Mounts.IsPartOf(device, "/dev/" + disk) || stack.Any(d => d.Is(device));
 
     /// <summary>Something that looks at a device just unmounted holds it for a moment: it is tried again.</summary>
     static async Task<Fault?> Stop(StackedDevice device, CancellationToken cancel)

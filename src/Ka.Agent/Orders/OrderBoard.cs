@@ -13,7 +13,7 @@ static class OrderBoard
         MountTarget mount => Mounting.Run(mount, context, cancel),
         ReceiveImage receive => Receiving.Run(receive, context, report, cancel),
         VerifyTarget verify => Verifying.Run(verify, context, report, cancel),
-        RunScript script => Scripting.Run(script.Script, context, report, cancel),
+        RunScript script => Scripting.Run(script, context, report, cancel),
         SetIdentity identity => Identity.Run(identity, context, cancel),
         InstallKeys keys => Task.FromResult(Keys.Run(keys, context)),
         InstallHostCertificate certificate => Task.FromResult(HostCertificate.Run(certificate, context)),

@@ -11,6 +11,27 @@ static class Scripting
 {
     const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
+    public static async Task<OrderOutcome> Run(RunScript order, OrderContext context, Report report, CancellationToken cancel) =>
+        order.Prepares is { } disks && await Free(disks, context, cancel) is { } fault ? fault : await Run(order.Script, context, report, cancel);
+
+    /// <summary>
+    /// Names the disks to what follows and lets go of what an earlier deployment left mounted or assembled on them. Where the running system
+    /// lives on a disk of them, only the target is unmounted.
+    /// </summary>
+    static async Task<Fault?> Free(DisksToPrepare disks, OrderContext context, CancellationToken cancel)
+    {
+        var paths = context.Paths;
+        var (disk, fault) = await TargetDisk.Find(paths, disks.Select, disks.Layout, disks.DeployFileSystem, cancel);
+        if (disk is null)
+        {
+            return fault;
+        }
+        (context.Disk, context.DeployFileSystem) = (disk, disk.Deploy.FileSystem);
+        var mounts = Mounts.Read(paths);
+        return await Mounts.Unmount(Mounts.Below(mounts, paths.Target), cancel)
+            ?? await BlockStack.Release(paths, disk.Disks.Where(d => mounts.All(m => m.Directory != "/" || !BlockStack.Holds(paths, d.Name, m.Source))).Select(d => d.Name), cancel);
+    }
+
     public static async Task<OrderOutcome> Run(ScriptSpec script, OrderContext context, Report report, CancellationToken cancel)
     {
         report("script", 0);

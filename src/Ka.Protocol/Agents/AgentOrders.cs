@@ -145,7 +145,12 @@ public sealed record ScriptSpec(
     int TimeoutSeconds);
 
 /// <summary>Runs a script in the minimal environment, the target mounted, with a deadline and an output cap.</summary>
-public sealed record RunScript(ScriptSpec Script) : AgentOrder;
+/// <param name="Prepares">Of a pre-install: the disks that it works on. They are named to it and nothing of them is in use when it starts.</param>
+public sealed record RunScript(ScriptSpec Script, DisksToPrepare? Prepares = null) : AgentOrder;
+
+/// <summary>The disks that a pre-install works on, before anything else of the deployment does.</summary>
+/// <param name="DeployFileSystem">What the environment wants on the deploy partition; None leaves the layout's.</param>
+public sealed record DisksToPrepare(DiskSelector Select, DiskLayout Layout, FileSystemKind DeployFileSystem);
 
 /// <summary>Gives the unpacked system its own identity: hostname, hosts, fstab by UUID, empty machine-id, fresh ssh host keys.</summary>
 /// <remarks>Result value: <c>hostKey</c>, the public ed25519 host key (<c>ssh-ed25519 AAAA…</c>) by which the deployed system is recognised.</remarks>

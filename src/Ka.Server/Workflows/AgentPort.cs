@@ -114,10 +114,10 @@ sealed class AgentPort(
         {
             case AgentTask.SitePreInstall:
                 foreach (var script in workflow.Cluster.PreInstalls)
-                    yield return Install(script, node);
+                    yield return PreInstall(script, node);
                 break;
             case AgentTask.PreInstall:
-                yield return Install(workflow.Environment.PreInstall!, node);
+                yield return PreInstall(workflow.Environment.PreInstall!, node);
                 break;
             case AgentTask.Verify:
                 yield return Verify(node, luck);
@@ -228,6 +228,11 @@ sealed class AgentPort(
 
     RunScript Install(PostInstall script, ClusterNode node) =>
         new(Script(script.Name, script.ArchiveSha256, script.ScriptSha256, script.Command, node, script.Timeout, script.Compression));
+
+    RunScript PreInstall(PostInstall script, ClusterNode node) => Install(script, node) with
+    {
+        Prepares = new DisksToPrepare(node.Disk, ImageLayouts.Written(workflow.Environment, node.Layout), workflow.Environment.FileSystem),
+    };
 
     ScriptSpec Script(
         string name, string? archive, string? file, ImmutableArray<string> command, ClusterNode node, TimeSpan timeout,

@@ -89,6 +89,23 @@ public sealed class ImagesCode : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_pre_install_is_told_its_disks_and_finds_nothing_of_them_in_use()
+    {
+        _node.Restart();
+        var prepare = Script(
+            """
+            set -e
+            echo "$KADEPLOY_BLOCK_DEVICE $KADEPLOY_DEPLOY_PART $KADEPLOY_DEPLOY_PART_NUM $KADEPLOY_FS_TYPE"
+            mkfs.ext4 -q -F -L prepared "$KADEPLOY_DEPLOY_PART"
+            """);
+        var outcome = await _node.MustCarry(new RunScript(prepare, new DisksToPrepare(_node.Select, Layout, FileSystemKind.Ext4)));
+        var number = Layout.Partitions.ToList().FindIndex(p => p.Deploy) + 1;
+        Assert.Equal($"{_node.Device} {_node.Device}p{number} {number} ext4\n", outcome.Tool!.Output);
+        Assert.Equal("prepared\n", Program.Run("blkid", "-p", "-s", "LABEL", "-o", "value", $"{_node.Device}p{number}"));
+        await _node.MustCarry(new MountTarget(_node.Select, Layout, FileSystemKind.Ext4));
+    }
+
+    [Fact]
     public async Task A_script_that_fails_tells_its_status_and_words()
     {
         var outcome = await _node.Carry(new RunScript(Script("echo why >&2; exit 7")));

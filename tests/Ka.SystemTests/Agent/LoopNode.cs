@@ -14,7 +14,7 @@ namespace Ka.SystemTests.Agent;
 sealed class LoopNode : IDisposable
 {
     readonly string _root;
-    readonly OrderContext _context;
+    OrderContext _context;
     readonly FileFetcher _files;
 
     /// <param name="files">Where the node fetches files; null when it does not.</param>
@@ -47,6 +47,9 @@ sealed class LoopNode : IDisposable
     public DiskSelector Select => new(Path: Device);
 
     public AgentPaths Paths => _context.Paths;
+
+    /// <summary>Another life of the agent on the same machine: it remembers nothing of its orders.</summary>
+    public void Restart() => _context = new OrderContext(_context.Paths, _context.Firmware, Chain, _files, _context.ChainOptions);
 
     public Task<OrderOutcome> Carry(AgentOrder order) => OrderBoard.Carry(order, _context, (_, _, _, _, _) => { }, CancellationToken.None);
 
