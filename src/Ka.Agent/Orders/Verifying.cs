@@ -69,7 +69,7 @@ static class Verifying
         var mounts = new MountPlaces(Mounts.Read(context.Paths), target, order.Elsewhere);
         var always = new[] { order.Kernel, order.Initrd }.OfType<string>().Select(p => TargetPath.Resolve(target, p)).OfType<string>().Select(p => TargetPath.Inside(target, p)).ToArray();
         var limit = context.Unpacked * TimeShare;
-        var options = new CheckOptions(order.Mode, order.Seed, Deployed: false, always, limit > LeastTime ? limit : LeastTime);
+        var options = new CheckOptions(order.Mode, order.Seed, Deployed: false, always, limit > LeastTime ? limit : LeastTime) { OnlyRootIsNew = order.OnlyRootIsNew };
         var total = order.Mode == VerifyMode.Full ? manifest.Entries.Where(e => e.SameAs is null).Sum(e => e.Bytes) : (long?)null;
         return TreeCheck.Run(target, manifest, mounts, options, bytes => report("verify", bytes, total), cancel);
     }

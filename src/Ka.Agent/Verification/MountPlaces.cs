@@ -35,6 +35,9 @@ sealed class MountPlaces
     /// <summary>Here or below something is mounted.</summary>
     public bool LeadsToMount(string path) => _at.ContainsKey(path) || _at.Keys.Any(k => k.StartsWith(path + "/", StringComparison.Ordinal));
 
+    /// <summary>This lies in another file system than the root's.</summary>
+    public bool IsBelowAnother(string path) => _at.Keys.Any(k => k != "/" && path.StartsWith(k + "/", StringComparison.Ordinal));
+
     /// <summary>The file system under this path keeps no owners, modes, links and attributes.</summary>
     public bool IsOnBareFileSystem(string path) => _bare.Length > 0 && _bare.Any(b => path == b || path.StartsWith(b + "/", StringComparison.Ordinal));
 }

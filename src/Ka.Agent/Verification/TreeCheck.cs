@@ -9,7 +9,11 @@ namespace Ka.Agent.Verification;
 /// <param name="Deployed">Leave out what the deployment itself changes: <see cref="DeployedChanges"/>.</param>
 /// <param name="Always">Files whose content is read in any case.</param>
 /// <param name="ContentTime">After this time a sample reads only what is to be read in any case; null is without limit.</param>
-sealed record CheckOptions(VerifyMode Mode, ulong Seed, bool Deployed, IReadOnlyCollection<string> Always, TimeSpan? ContentTime = null);
+sealed record CheckOptions(VerifyMode Mode, ulong Seed, bool Deployed, IReadOnlyCollection<string> Always, TimeSpan? ContentTime = null)
+{
+    /// <summary>Only the root's file system was made anew: what more lies in others that are mounted was there before.</summary>
+    public bool OnlyRootIsNew { get; init; }
+}
 
 /// <summary>
 /// Compares a file system with a manifest: every name's type, owner, mode, size, links and attributes, and the content of all or some
@@ -123,7 +127,8 @@ sealed class TreeCheck
             Compare(directory, name, place, state);
         else if (!IsOwnPlace(path, isDirectory))
         {
-            _compare.Extra(path);
+            if (!_options.OnlyRootIsNew || !_mounts.IsBelowAnother(path))
+                _compare.Extra(path);
             return; // what is in it is extra as well
         }
         if (isDirectory && (!known || _manifest.Entries[place].Type == FileType.Directory))

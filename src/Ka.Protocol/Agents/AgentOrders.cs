@@ -126,6 +126,9 @@ public sealed record VerifyTarget(string ManifestSha256, string ImageSha256, Ver
 {
     /// <summary>Mount points of partitions that other images fill: left out.</summary>
     public ImmutableArray<string> Elsewhere { get; init; } = [];
+
+    /// <summary>The other partitions were not made anew: what more lies on them is no fault.</summary>
+    public bool OnlyRootIsNew { get; init; }
 }
 
 /// <summary>A script with its variables.</summary>

@@ -211,7 +211,11 @@ sealed class AgentPort(
     {
         var (image, boot) = (workflow.Environment.Image.Sha256, workflow.Environment.Boot);
         var seed = BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes(luck)));
-        return new VerifyTarget(FileManifests.Find(files, image)!, image, workflow.Verify, seed, boot.Kernel, boot.Initrd) { Elsewhere = ImageLayouts.FilledElsewhere(workflow.Environment, node.Layout) };
+        return new VerifyTarget(FileManifests.Find(files, image)!, image, workflow.Verify, seed, boot.Kernel, boot.Initrd)
+        {
+            Elsewhere = ImageLayouts.FilledElsewhere(workflow.Environment, node.Layout),
+            OnlyRootIsNew = workflow.Environment.PreInstall is not null || !workflow.Options.Partitioning || workflow.Cluster.MinimalEnv.Any(s => s.Do == "prod"),
+        };
     }
 
     WriteFiles Files(ClusterNode node)

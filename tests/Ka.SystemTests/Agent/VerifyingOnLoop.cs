@@ -175,6 +175,20 @@ public sealed class VerifyingOnLoop : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Where_only_the_root_was_made_anew_other_partitions_may_hold_more_but_not_less()
+    {
+        await Unpack(FileSystemKind.Ext4);
+        Directory.CreateDirectory(At("/srv/data/of the former system"));
+        var order = new VerifyTarget(_manifest, _sha256, VerifyMode.Full, 7, "/boot/vmlinuz", null) { OnlyRootIsNew = true };
+        var outcome = await _node.Carry(order);
+        Assert.True(outcome.Fault is null, $"{outcome.Fault} {outcome.Fault?.Evidence}");
+        File.Delete(At("/srv/data/deep/file"));
+        Directory.CreateDirectory(At("/usr/new"));
+        Assert.Equal("disk.mismatch", (await _node.Carry(order)).Fault?.Code.Text);
+        Assert.Equal("extra /usr/new\nmissing /srv/data/deep/file", (await _node.Carry(order)).Fault?.Evidence);
+    }
+
+    [Fact]
     public async Task A_deployed_system_may_differ_in_what_the_deployment_writes_and_in_nothing_beside_it()
     {
         await Unpack(FileSystemKind.Ext4);

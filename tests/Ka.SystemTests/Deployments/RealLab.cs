@@ -54,16 +54,33 @@ public sealed class RealLab : IAsyncLifetime
     /// <param name="layout">Changes the text of the cluster file.</param>
     public async Task ServeAsync(string steps, string deploySize = "rest", Func<string, string>? layout = null)
     {
-        Kill();
-        var cluster = _originalCluster.Replace("size: rest", "size: " + deploySize, StringComparison.Ordinal);
-        cluster = layout?.Invoke(cluster) ?? cluster;
-        await File.WriteAllTextAsync(_clusterFile, cluster + "\n" + steps + "\n");
+        await ConfigureAsync(steps, text => layout?.Invoke(Sized(text)) ?? Sized(text));
         foreach (var node in (string[])["node1", "node2", "node3", "node4"])
         {
             await RunAsync(Beside("ka-lab"), ["mend", node, "--name", Name]);
             await MustAsync(Beside("ka-lab"), ["power", node, "off", "--name", Name]);
         }
         await StartAsync();
+        await CleanAsync();
+
+        string Sized(string text) => text.Replace("size: rest", "size: " + deploySize, StringComparison.Ordinal);
+    }
+
+    /// <summary>Starts the server anew with another cluster file, while the machines run on.</summary>
+    public async Task ServeAnewAsync(string steps, Func<string, string> layout)
+    {
+        await ConfigureAsync(steps, layout);
+        await StartAsync();
+    }
+
+    async Task ConfigureAsync(string steps, Func<string, string> layout)
+    {
+        Kill();
+        await File.WriteAllTextAsync(_clusterFile, layout(_originalCluster) + "\n" + steps + "\n");
+    }
+
+    async Task CleanAsync()
+    {
         foreach (var left in await RunningAsync()) // of a test that failed
         {
             await MustKaAsync("ops", "cancel", left);
