@@ -49,7 +49,7 @@ static class AgentHost
         AgentLink? link = null;
         using var files = new FileFetcher(boot, () => link?.Session);
         var context = new OrderContext(paths, Inventory.Firmware(paths), chain, files, chainOptions);
-        var desk = new OrderDesk((order, report, stop) => OrderBoard.Carry(order, context, report, stop));
+        var desk = new OrderDesk((order, report, stop) => OrderBoard.Carry(order, context, report, stop)) { Turn = context.Turn };
         link = new AgentLink(boot, paths, chain.Port, desk, timing, log);
         try
         {

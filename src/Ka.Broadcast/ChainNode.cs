@@ -38,10 +38,11 @@ public sealed class ChainNode : IChainContent, IDisposable
         _listener = listener;
         _options = options;
         _sink = sink;
-        var capacity = (int)Math.Max(options.RingBytes, 4L * ticket.Manifest.ChunkBytes);
-        _ring = new ByteRing(capacity, ticket.Manifest.Bytes, ticket.Successors, options);
+        _ring = new ByteRing(Capacity(ticket, options), ticket.Manifest.Bytes, ticket.Successors, options);
         _receiver = new ChainReceiver(ticket, _ring, options, Fail);
     }
+
+    static int Capacity(ChainTicket ticket, ChainOptions options) => (int)Math.Max(options.RingBytes, 4L * ticket.Manifest.ChunkBytes);
 
     public ChainProgress Progress
     {
@@ -49,7 +50,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         {
             var (head, verified, sunk, readers) = _ring.Marks;
             return new ChainProgress(_ring.Total, _receiver.BytesIn, Interlocked.Read(ref _bytesOut), verified, sunk,
-                head - sunk, _receiver.Upstream, readers, _receiver.Switches);
+                head - sunk, _receiver.Upstream, readers, _receiver.Switches) { RingCapacity = Math.Min(Capacity(_ticket, _options), _ring.Total) };
         }
     }
 
@@ -83,8 +84,11 @@ public sealed class ChainNode : IChainContent, IDisposable
         _listener.Unregister(_ticket.Key, this);
     }
 
-    /// <summary>Takes a new order of sources, the server last; leaves the present one when it is not among them.</summary>
+    /// <summary>Takes a new order of sources, the server last; leaves the present one when it is not among them. With none it waits for the next order.</summary>
     public void Replan(ImmutableArray<ChainPeer> upstreams) => _receiver.Replan(upstreams);
+
+    /// <summary>Ends the reception by the policy for stragglers.</summary>
+    public void Evict(string reason) => Fail(Fault.Of(FaultCodes.BroadcastStraggler, reason));
 
     void IChainContent.Serve(ChainConnection connection, Wish wish)
     {

@@ -21,7 +21,11 @@ public sealed record ChainProgress(
     long RingBytes,
     string? Upstream,
     int Successors,
-    int Switches);
+    int Switches)
+{
+    /// <summary>What the ring can hold.</summary>
+    public long RingCapacity { get; init; }
+}
 
 /// <summary>The end of a reception.</summary>
 /// <param name="Fault">Null when every byte was received, verified and taken by the sink.</param>

@@ -25,6 +25,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     readonly Queue<string> _reasons = new();
     readonly List<ChainConnection> _connections = [];
     bool _stopped;
+    bool _isAside;
     bool _everConnected;
     long _bytesIn;
     int _switches;
@@ -62,6 +63,11 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
             ChainPeer peer;
             lock (_gate)
             {
+                while (_isAside && !_stopped)
+                {
+                    _world.Wait(_gate, options.Silence);
+                    _progressAt = _world.Now(); // who waits as it was told does not starve
+                }
                 if (_stopped)
                 {
                     return;
@@ -102,8 +108,12 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         lock (_gate)
         {
             var present = _order.Current;
-            _order.Replace(upstreams);
-            if (_order.Current != present)
+            _isAside = upstreams.IsEmpty;
+            if (!_isAside)
+            {
+                _order.Replace(upstreams);
+            }
+            if (_isAside || _order.Current != present)
             {
                 _connections.ForEach(c => c.Abort());
             }
@@ -140,9 +150,9 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         ImmutableArray<ChainPeer> candidates;
         lock (_gate)
         {
-            if (_stopped)
+            if (_stopped || _isAside)
             {
-                return false;
+                return !_stopped;
             }
             _reasons.Enqueue($"{peer}: {reason}");
             if (_reasons.Count > ReasonLimit)

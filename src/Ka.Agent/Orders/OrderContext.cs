@@ -1,7 +1,9 @@
+using System.Collections.Concurrent;
 using Ka.Agent.Machine;
 using Ka.Agent.Session;
 using Ka.Broadcast;
 using Ka.Core.Disks;
+using Ka.Protocol.Agents;
 
 namespace Ka.Agent.Orders;
 
@@ -21,6 +23,18 @@ sealed record OrderContext(AgentPaths Paths, string Firmware, ChainListener Chai
     /// <summary>How long receiving and unpacking the image took; zero when another life of the agent did it.</summary>
     public TimeSpan Unpacked { get; set; }
 
+    /// <summary>The chains in which this node receives, by the key of their broadcast.</summary>
+    public ConcurrentDictionary<string, ChainNode> Receptions { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Lets a reception that is under way ask others.</summary>
+    public void Turn(SourcesChanged changed)
+    {
+        if (Receptions.TryGetValue(changed.Key, out var node))
+        {
+            node.Replan([.. changed.Upstreams.Select(u => new ChainPeer(u.Host, u.Port))]);
+        }
+    }
+
     public bool IsUefi => Firmware == "uefi";
 
     /// <summary>Whether the firmware enforces Secure Boot.</summary>
@@ -29,4 +43,5 @@ sealed record OrderContext(AgentPaths Paths, string Firmware, ChainListener Chai
 
 /// <summary>Takes the progress of one order.</summary>
 /// <param name="done">Bytes done in this phase.</param>
-delegate void Report(string phase, long done, long? total = null, long bytesIn = 0, long bytesOut = 0);
+/// <param name="ring">Of a node that receives in a chain or tree.</param>
+delegate void Report(string phase, long done, long? total = null, long bytesIn = 0, long bytesOut = 0, RingSeen? ring = null);

@@ -41,16 +41,24 @@ static class Receiving
                 : order.IsPlaced
                 ? await PlacedImage.Unpack(manifest, place.Sink, context, report, cancel)
                 : order.Multicast is { } multicast
-                ? await MulticastReceiving.Run(multicast, ticket, place.Sink, context, report, () => ByChain(place.Sink, ticket, context, report, cancel), cancel)
-                : await ByChain(place.Sink, ticket, context, report, cancel);
+                ? await MulticastReceiving.Run(multicast, ticket, place.Sink, context, report, () => ByChain(order.Key, place.Sink, ticket, context, report, cancel), cancel)
+                : await ByChain(order.Key, place.Sink, ticket, context, report, cancel);
             return outcome.Fault is null && await place.Done(cancel) is { } fault ? fault : outcome;
         }
     }
 
-    static Task<OrderOutcome> ByChain(IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
+    static async Task<OrderOutcome> ByChain(string key, IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
     {
         var node = new ChainNode(ticket, context.Chain, sink.Input, context.ChainOptions);
-        return Serving(node, new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
+        context.Receptions[key] = node;
+        try
+        {
+            return await Serving(node, new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
+        }
+        finally
+        {
+            context.Receptions.TryRemove(key, out _);
+        }
     }
 
     static Task<OrderOutcome> ByStripes(ReceiveImage order, ChainTicket ticket, IImageSink sink, OrderContext context, Report report, CancellationToken cancel)
@@ -130,7 +138,7 @@ static class Receiving
             while (await Task.WhenAny(receiving, Task.Delay(ReportPeriod, CancellationToken.None)) != receiving)
             {
                 var p = reception.Progress();
-                report("receive", p.Verified, p.Total, p.BytesIn, p.BytesOut);
+                report("receive", p.Verified, p.Total, p.BytesIn, p.BytesOut, p.RingCapacity > 0 ? new RingSeen(p.Written, p.RingBytes, p.RingCapacity, p.Upstream) : null);
                 if (sink.HasFailed)
                 {
                     await stop.CancelAsync();

@@ -75,6 +75,9 @@ sealed class AgentLink(BootParameters boot, AgentPaths paths, int chainPort, Ord
                     case OrderCancelled cancelled:
                         desk.Cancel(cancelled.Id);
                         break;
+                    case SourcesChanged changed:
+                        desk.Turn?.Invoke(changed);
+                        break;
                 }
             }
         }

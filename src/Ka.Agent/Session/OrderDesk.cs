@@ -28,6 +28,9 @@ sealed class OrderDesk(Execute execute)
     /// <summary>Flushes and closes the link before a jump; set by the link.</summary>
     public Func<Task>? Farewell { get; set; }
 
+    /// <summary>Lets a reception that is under way ask others.</summary>
+    public Action<SourcesChanged>? Turn { get; init; }
+
     /// <summary>Starts an order, or prepares its result for sending once more.</summary>
     public void Take(OrderGiven given)
     {
@@ -144,12 +147,12 @@ sealed class OrderDesk(Execute execute)
             return Fault.Of(FaultCodes.StepCrashed, "The agent met an unexpected exception.", e.ToString());
         }
 
-        void Note(string phase, long done, long? total, long bytesIn, long bytesOut)
+        void Note(string phase, long done, long? total, long bytesIn, long bytesOut, RingSeen? ring)
         {
             lock (_gate)
             {
                 entry.LastPhase = phase;
-                entry.Progress = new AgentProgress(entry.Given.Id, phase, done, total, bytesIn, bytesOut);
+                entry.Progress = new AgentProgress(entry.Given.Id, phase, done, total, bytesIn, bytesOut) { Ring = ring };
             }
         }
     }

@@ -11,6 +11,8 @@ namespace Ka.Broadcast.Standalone;
 [JsonDerivedType(typeof(Joined), "joined")]
 [JsonDerivedType(typeof(Assigned), "assigned")]
 [JsonDerivedType(typeof(Lost), "lost")]
+[JsonDerivedType(typeof(Replanned), "replanned")]
+[JsonDerivedType(typeof(Evicted), "evicted")]
 [JsonDerivedType(typeof(Progressed), "progress")]
 [JsonDerivedType(typeof(Ended), "ended")]
 [JsonDerivedType(typeof(Dismissed), "dismissed")]
@@ -25,6 +27,12 @@ sealed record Assigned(ImageManifest Manifest, ChainPeer[] Upstreams, int Succes
 
 /// <summary>The sender has lost this receiver: whoever gets from it asks another one at once.</summary>
 sealed record Lost(ChainPeer Peer) : ControlMessage;
+
+/// <summary>Whom this receiver asks from now on; nobody until it is told otherwise where there is none.</summary>
+sealed record Replanned(ChainPeer[] Upstreams) : ControlMessage;
+
+/// <summary>This receiver is ended by the policy for stragglers.</summary>
+sealed record Evicted(string Reason) : ControlMessage;
 
 sealed record Progressed(ChainProgress Progress) : ControlMessage;
 

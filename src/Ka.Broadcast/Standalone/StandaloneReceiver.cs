@@ -93,15 +93,28 @@ public sealed class StandaloneReceiver(ReceiveRequest request)
                 {
                     return true;
                 }
-                if (message is Lost lost && upstreams.Remove(lost.Peer))
+                switch (message)
                 {
-                    node.Replan([.. upstreams]);
+                    case Lost lost when upstreams.Remove(lost.Peer) && upstreams.Count > 0:
+                        node.Replan([.. upstreams]);
+                        break;
+                    case Replanned replanned:
+                        upstreams = [.. replanned.Upstreams];
+                        node.Replan([.. upstreams]);
+                        break;
+                    case Evicted evicted:
+                        node.Evict(evicted.Reason);
+                        break;
                 }
             }
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidDataException)
         {
             // as below
+        }
+        if (upstreams.Count == 0)
+        {
+            node.Replan([.. assigned.Upstreams]); // nobody is left who would call it back
         }
         return false;
     }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using Ka.Core.Clusters;
 using Ka.Core.Disks;
 using Ka.Core.Faults;
 
@@ -12,11 +13,17 @@ namespace Ka.Broadcast.Standalone;
 /// <param name="Names">The receivers that are awaited, in the order of the chain; empty where only their number is known.</param>
 /// <param name="Count">How many receivers are awaited.</param>
 /// <param name="Patience">How long they are awaited; then it goes on with those that have come, or ends when none has.</param>
-public sealed record SendRequest(string File, IPEndPoint Listen, BroadcastKey Key, ImmutableArray<string> Names, int Count, TimeSpan Patience, bool Verified, ChainOptions Options);
+public sealed record SendRequest(string File, IPEndPoint Listen, BroadcastKey Key, ImmutableArray<string> Names, int Count, TimeSpan Patience, bool Verified, ChainOptions Options)
+{
+    /// <summary>What is done with receivers that hold the others back.</summary>
+    public StragglerRules Stragglers { get; init; } = StragglerRules.Default;
+}
 
 /// <summary>How it stands with one receiver.</summary>
 /// <param name="State"><c>absent</c>, <c>waiting</c>, <c>receiving</c>, <c>done</c>, <c>failed</c>, <c>lost</c>.</param>
-public sealed record ReceiverState(string Name, string State, ChainPeer? Peer, ChainProgress? Progress, string? Code, string? Message);
+/// <param name="Slow">How it held the others back, and what was done with it; null when it did not.</param>
+/// <param name="Took">From the beginning until it had everything; null when it has not.</param>
+public sealed record ReceiverState(string Name, string State, ChainPeer? Peer, ChainProgress? Progress, string? Code, string? Message, string? Slow = null, TimeSpan? Took = null);
 
 /// <summary>
 /// The sending end of a broadcast without a server: awaits receivers, tells each whom to ask, serves the file, and tells the others when one is lost.
@@ -45,6 +52,10 @@ public sealed class StandaloneSender(SendRequest request)
 
         public string? Message { get; set; }
 
+        public string? Slow { get; set; }
+
+        public TimeSpan? Took { get; set; }
+
         public long HeardAt { get; set; } = Stopwatch.GetTimestamp();
 
         public bool Announced { get; set; }
@@ -54,6 +65,9 @@ public sealed class StandaloneSender(SendRequest request)
 
     readonly object _gate = new();
     readonly List<Receiver> _receivers = [];
+    readonly long _start = Stopwatch.GetTimestamp();
+    long _begunAt;
+    StragglerWatch? _watch;
     bool _begun;
 
     /// <summary>Every receiver that was awaited or has come.</summary>
@@ -65,7 +79,7 @@ public sealed class StandaloneSender(SendRequest request)
             {
                 return
                 [
-                    .. _receivers.Select(r => new ReceiverState(r.Name, r.State, r.Peer, r.Progress, r.Code, r.Message)),
+                    .. _receivers.Select(r => new ReceiverState(r.Name, r.State, r.Peer, r.Progress, r.Code, r.Message, r.Slow, r.Took)),
                     .. request.Names.Where(n => _receivers.All(r => r.Name != n)).Select(n => new ReceiverState(n, "absent", null, null, FaultCodes.BroadcastUnreachable.Text, "it did not come")),
                 ];
             }
@@ -111,13 +125,13 @@ public sealed class StandaloneSender(SendRequest request)
             return unserved;
         }
         Gather(changed, cancel);
-        var begun = Stopwatch.GetTimestamp();
+        _begunAt = Stopwatch.GetTimestamp();
         if (Begin(manifest, new ChainPeer(request.Listen.Address.ToString(), source.Port)) is { } nobody)
         {
             return nobody;
         }
         Watch(source, changed, cancel);
-        Took = Stopwatch.GetElapsedTime(begun);
+        Took = Stopwatch.GetElapsedTime(_begunAt);
         Dismiss();
         return null;
     }
@@ -186,10 +200,12 @@ public sealed class StandaloneSender(SendRequest request)
             {
                 case Progressed progressed:
                     receiver.Progress = progressed.Progress;
+                    _watch?.Report(_receivers.IndexOf(receiver), progressed.Progress, Stopwatch.GetElapsedTime(_start));
                     break;
                 case Ended ended:
                     (receiver.Progress, receiver.Code, receiver.Message) = (ended.Progress, ended.Code, ended.Message);
                     receiver.State = ended.Code is null ? "done" : "failed";
+                    receiver.Took = ended.Code is null ? Stopwatch.GetElapsedTime(_begunAt) : null;
                     break;
             }
             Monitor.PulseAll(_gate);
@@ -280,7 +296,12 @@ public sealed class StandaloneSender(SendRequest request)
         {
             return Fault.Of(FaultCodes.BroadcastUnreachable, $"No receiver came within {request.Patience.TotalSeconds:0} s.", null);
         }
-        var links = ChainPlan.Of([.. receivers.Select(r => r.Peer)], server);
+        ImmutableArray<ChainPeer> peers = [.. receivers.Select(r => r.Peer)];
+        var links = ChainPlan.Of(peers, server);
+        lock (_gate)
+        {
+            _watch = new StragglerWatch(peers, links, request.Stragglers);
+        }
         for (var i = 0; i < receivers.Length; i++)
         {
             lock (_gate)
@@ -299,6 +320,7 @@ public sealed class StandaloneSender(SendRequest request)
         {
             cancel.ThrowIfCancellationRequested();
             Receiver[] silent;
+            IReadOnlyList<(Receiver To, ControlMessage What)> steps;
             lock (_gate)
             {
                 if (_receivers.All(r => r.HasEnded))
@@ -306,7 +328,12 @@ public sealed class StandaloneSender(SendRequest request)
                     break;
                 }
                 Monitor.Wait(_gate, ReportPeriod);
+                steps = Look();
                 silent = [.. _receivers.Where(r => !r.HasEnded && Stopwatch.GetElapsedTime(r.HeardAt) > request.Options.Silence)];
+            }
+            foreach (var (to, what) in steps)
+            {
+                Tell(to, what);
             }
             foreach (var receiver in silent)
             {
@@ -320,6 +347,37 @@ public sealed class StandaloneSender(SendRequest request)
             changed();
         }
         BytesOut = source.Report(request.Key)?.BytesOut ?? BytesOut;
+    }
+
+    /// <summary>Whom to tell what because one holds the others back.</summary>
+    List<(Receiver To, ControlMessage What)> Look()
+    {
+        var told = new List<(Receiver, ControlMessage)>();
+        if (_watch is null)
+        {
+            return told;
+        }
+        for (var i = 0; i < _receivers.Count; i++)
+        {
+            if (_receivers[i].HasEnded)
+            {
+                _watch.Ended(i);
+            }
+        }
+        foreach (var (step, who) in _watch.Look(Stopwatch.GetElapsedTime(_start)))
+        {
+            var receiver = _receivers[who.Place];
+            receiver.Slow = step.Words(who, receiver.Slow);
+            if (step == StragglerStep.Evict)
+            {
+                told.Add((receiver, new Evicted($"It was slow even when it was served alone: {who}.")));
+            }
+            foreach (var (place, upstreams) in _watch.Replans(step, who.Place))
+            {
+                told.Add((_receivers[place], new Replanned([.. upstreams.Where(u => !_receivers.Any(r => r.Announced && r.Peer == u))])));
+            }
+        }
+        return told;
     }
 
     void Dismiss()

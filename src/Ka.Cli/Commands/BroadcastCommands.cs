@@ -47,7 +47,7 @@ static class BroadcastCommands
         var count = new Option<int?>("--count", "-n") { Description = "Go when so many receivers have come" };
         var wait = new Option<int>("--wait") { Description = "Seconds to await receivers; then go with those that have come", DefaultValueFactory = _ => 60 };
         var plain = new Option<bool>("--no-verify") { Description = "Prove nothing that arrives; for measurements" };
-        var command = new Command("send", "Send a file to the receivers that come") { file, listen, Key, nodes, count, wait, plain };
+        var command = new Command("send", "Send a file to the receivers that come") { file, listen, Key, nodes, count, wait, plain, StragglerOptions.Policy, StragglerOptions.Floor };
         command.SetAction((parsed, cancel) => Task.Run(() => SendFile(parsed), cancel));
         return command;
 
@@ -66,11 +66,13 @@ static class BroadcastCommands
             }
             if (names.IsEmpty && parsed.GetValue(count) is not > 0)
                 return Refuse("say who is awaited: -w NODES, or --count N");
+            if (StragglerOptions.Of(parsed, out var stragglers) is { } unknown)
+                return Refuse(unknown);
             var source = parsed.GetValue(file)!;
             if (!source.Exists)
                 return Refuse($"there is no file '{source}'");
             var sender = new StandaloneSender(new SendRequest(
-                source.FullName, at, key!, names, parsed.GetValue(count) ?? names.Length, TimeSpan.FromSeconds(parsed.GetValue(wait)), !parsed.GetValue(plain), ChainOptions.Default));
+                source.FullName, at, key!, names, parsed.GetValue(count) ?? names.Length, TimeSpan.FromSeconds(parsed.GetValue(wait)), !parsed.GetValue(plain), ChainOptions.Default) { Stragglers = stragglers! });
             var talk = parsed.GetValue(Common.Quiet) ? null : new SendTalk(sender);
             if (sender.Run(() => talk?.Look(), CancellationToken.None) is { } fault)
                 return Say(fault);
@@ -83,6 +85,11 @@ static class BroadcastCommands
         var states = sender.States;
         foreach (var state in states.Where(s => s.State != "done"))
             Console.WriteLine(Terminal.Safe($"{state.Name}: {state.State}: {state.Message}  ({state.Code})"));
+        var slow = states.Where(s => s.Slow is not null).ToArray();
+        foreach (var state in slow.Where(s => s.State == "done"))
+            Console.WriteLine(Terminal.Safe($"{state.Name}: done, but {state.Slow}"));
+        if (slow.Length > 0)
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"the others had it after {states.Except(slow).Max(s => s.Took?.TotalSeconds ?? 0):0.00} s"));
         var done = states.Count(s => s.State == "done");
         var twice = states.Sum(s => s.State == "done" ? Math.Max(0, s.Progress!.BytesIn - bytes) : 0);
         Console.WriteLine(string.Create(
@@ -183,6 +190,8 @@ sealed class SendTalk(StandaloneSender sender)
         var total = slowest.Progress!.Total;
         Console.Error.WriteLine(Terminal.Safe(string.Create(CultureInfo.InvariantCulture,
             $"{100.0 * all / receiving.Length / Math.Max(1, total):0} %  {Math.Max(0, all - _done) / 1e6 / receiving.Length / elapsed.TotalSeconds:0} MB/s each  done {states.Count(s => s.State == "done")}  lost {states.Count(s => s.State is "lost" or "failed")}  behind: {slowest.Name} {100.0 * slowest.Progress.Written / Math.Max(1, total):0} %")));
+        foreach (var state in receiving.Where(s => s.Slow is not null))
+            Console.Error.WriteLine(Terminal.Safe($"  {state.Name} {state.Slow}"));
         (_at, _done) = (Stopwatch.GetTimestamp(), all);
     }
 }

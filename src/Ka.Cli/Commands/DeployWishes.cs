@@ -27,7 +27,7 @@ sealed class DeployWishes
     public DeployWishes(Command command)
     {
         _broadcast.AcceptOnlyFromAmong([.. BroadcastWays.All.Select(w => w.Word())]);
-        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _profile, _broadcast])
+        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _profile, _broadcast, StragglerOptions.Policy, StragglerOptions.Floor])
             command.Add(option);
     }
 
@@ -43,6 +43,8 @@ sealed class DeployWishes
             Breakpoint = parsed.GetValue(_breakpoint),
             ReformatTmp = parsed.GetValue(_tmp),
             Broadcast = parsed.GetValue(_broadcast),
+            Straggler = parsed.GetValue(StragglerOptions.Policy),
+            Floor = parsed.GetValue(StragglerOptions.Floor),
         };
         if (parsed.GetValue(_custom) is { } custom)
         {

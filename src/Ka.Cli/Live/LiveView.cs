@@ -1,4 +1,5 @@
 using System.Text;
+using Ka.Core.NodeSets;
 
 namespace Ka.Cli.Live;
 
@@ -40,7 +41,9 @@ public static class LiveView
         var total = copying[0].Total!.Value;
         var rate = copying.Min(t => t.BytesPerSecond);
         var eta = rate > 0 ? $" · ETA {Terminal.Duration(TimeSpan.FromSeconds((total - done) / rate))}" : "";
-        return $"     {(copying[0].Strategy ?? "chain").ToLowerInvariant()} of {copying.Length} · {Terminal.Size(done)} of {Terminal.Size(total)} · {Terminal.Size((long)rate)}/s{eta}";
+        var slow = copying.Where(t => t.Slow is not null).Select(t => t.Node).ToArray();
+        var named = slow.Length > 0 ? $" · slow: {NodeSet.FromNames(slow.Select(NodeName.Parse))}" : "";
+        return $"     {(copying[0].Strategy ?? "chain").ToLowerInvariant()} of {copying.Length} · {Terminal.Size(done)} of {Terminal.Size(total)} · {Terminal.Size((long)rate)}/s{eta}{named}";
     }
 
     static IEnumerable<string> NodeLines(WatchState state, int width)
@@ -50,7 +53,7 @@ public static class LiveView
         {
             foreach (var node in nodes)
             {
-                var transfer = node.Transfer is { Total: { } total } t ? $"  {t.Phase} {100 * t.Done / Math.Max(1, total)} %  {Terminal.Size((long)t.BytesPerSecond)}/s" : "";
+                var transfer = node.Transfer is { Total: { } total } t ? $"  {t.Phase} {100 * t.Done / Math.Max(1, total)} %  {Terminal.Size((long)t.BytesPerSecond)}/s{(t.Slow is { } slow ? "  " + slow : "")}" : "";
                 var again = node.Try > 0 ? $"  (try {node.Try + 1})" : "";
                 yield return Cut($" {Letter(node)} {node.Name,-16} {Where(node)}{again}{transfer}", width);
             }

@@ -58,6 +58,9 @@ public static class BroadcastWays
 public sealed record BroadcastSettings(MulticastSettings? Multicast = null, CustomBroadcastSettings? Custom = null)
 {
     public static readonly BroadcastSettings None = new();
+
+    /// <summary>What is done with nodes that hold the others back.</summary>
+    public StragglerRules Stragglers { get; init; } = StragglerRules.Default;
 }
 
 /// <summary>Where and how fast datagrams are sent.</summary>

@@ -114,6 +114,9 @@ public static class FaultCodes
     public static readonly FaultCode BroadcastLost = Add("broadcast.lost",
         "A receiver that had begun was heard of no more.",
         "Look whether the machine and its network are alive, and send to it again.");
+    public static readonly FaultCode BroadcastStraggler = Add("broadcast.straggler",
+        "The node was slow even when it was served alone, and was ended by the policy for stragglers.",
+        "Look at its disk and its link, or let it take its time: --straggler tail.");
     public static readonly FaultCode BroadcastUnavailable = Add("broadcast.unavailable",
         "The way to broadcast that was asked for is not one, or cannot be had here. Nothing was erased.",
         "The message says what is missing; see ka deploy --help, or leave the choice to the server: --broadcast auto.");

@@ -32,7 +32,18 @@ public sealed record AgentPulse(double UptimeSeconds) : AgentMessage;
 /// <param name="Phase">A word for people: <c>receive</c>, <c>extract</c>, <c>format</c>, …</param>
 /// <param name="Done">Bytes done in this phase.</param>
 /// <param name="Total">Bytes in all, when known.</param>
-public sealed record AgentProgress(string OrderId, string Phase, long Done, long? Total, long BytesIn = 0, long BytesOut = 0) : AgentMessage;
+public sealed record AgentProgress(string OrderId, string Phase, long Done, long? Total, long BytesIn = 0, long BytesOut = 0) : AgentMessage
+{
+    /// <summary>How the ring of a reception stands; null where there is none.</summary>
+    public RingSeen? Ring { get; init; }
+}
+
+/// <summary>The ring of a node that receives from a source at a time.</summary>
+/// <param name="Written">Bytes that the disk or program has taken.</param>
+/// <param name="Held">Bytes received and not yet written.</param>
+/// <param name="Capacity">What it can hold.</param>
+/// <param name="Upstream">The present source, <c>host:port</c>; null where there is none.</param>
+public sealed record RingSeen(long Written, long Held, long Capacity, string? Upstream);
 
 /// <summary>The end of an order. An agent keeps the results of its orders and sends the same one again when the same order id comes twice.</summary>
 /// <param name="Fault">Null when the order was carried out.</param>
@@ -77,6 +88,7 @@ public sealed record NicSeen(string Name, string Mac, string? Driver, bool Up, i
 [JsonDerivedType(typeof(AgentRefusal), "refusal")]
 [JsonDerivedType(typeof(OrderGiven), "order")]
 [JsonDerivedType(typeof(OrderCancelled), "cancel")]
+[JsonDerivedType(typeof(SourcesChanged), "sources")]
 public abstract record ServerMessage;
 
 /// <param name="Session">Secret with which this agent may come back during this boot; kept in memory only.</param>
@@ -88,6 +100,11 @@ public sealed record AgentRefusal(string Code, string Message, int? RetrySeconds
 /// <param name="Id">Unique for each order; the same id again is the same order, not a second one.</param>
 /// <param name="DeadlineSeconds">The agent stops the order by itself after this many seconds.</param>
 public sealed record OrderGiven(string Id, int DeadlineSeconds, AgentOrder Order) : ServerMessage;
+
+/// <summary>Whom the node asks from now on in a broadcast that is under way; it waits where there is nobody.</summary>
+/// <param name="Key">Of the broadcast, as in <see cref="ReceiveImage"/>.</param>
+/// <param name="Upstreams">In order of preference, the server last.</param>
+public sealed record SourcesChanged(string Key, ImmutableArray<PeerAddress> Upstreams) : ServerMessage;
 
 /// <summary>The server no longer wants an order.</summary>
 public sealed record OrderCancelled(string Id) : ServerMessage;

@@ -19,6 +19,12 @@ public sealed record DeployBody(string Environment, string Nodes, ImmutableArray
     /// <summary>How the images come to the nodes: <c>auto</c>, <c>chain</c>, <c>tree</c>, <c>two-trees</c>, <c>multicast</c>, <c>torrent</c>, <c>custom</c>; null leaves it to the cluster.</summary>
     public string? Broadcast { get; init; }
 
+    /// <summary>What is done with a node that holds the others back: <c>keep</c>, <c>tail</c>, <c>evict</c>; null leaves it to the cluster.</summary>
+    public string? Straggler { get; init; }
+
+    /// <summary>Rate as <c>100mbit</c> below which a node that the others wait for counts as slow; null leaves it to the cluster.</summary>
+    public string? Floor { get; init; }
+
     /// <summary>Leaves the partition table and every partition but the deploy partition as they are.</summary>
     public bool NoPartitioning { get; init; }
 
@@ -109,7 +115,11 @@ public sealed record OperationReply(
 /// <param name="Macro">1, 2, 3; 0 before the start.</param>
 /// <param name="Step">Micro step.</param>
 /// <param name="Done">Bytes done of a transfer, when there is one.</param>
-public sealed record NodeProgress(string Node, string State, int Macro, string? MacroName, string? Strategy, string? Step, int Try, string? Fault, string? Phase, long Done, long? Total, double BytesPerSecond);
+public sealed record NodeProgress(string Node, string State, int Macro, string? MacroName, string? Strategy, string? Step, int Try, string? Fault, string? Phase, long Done, long? Total, double BytesPerSecond)
+{
+    /// <summary>How it held the others of its broadcast back, and what was done with it; null when it did not.</summary>
+    public string? Slow { get; init; }
+}
 
 /// <summary>Nodes that failed alike, with all that helps.</summary>
 public sealed record FailureReply(string Nodes, int Count, string Macro, string Step, int Tries, string Code, string Message, string? Evidence, string Meaning, string Next);

@@ -157,6 +157,16 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
         }
     }
 
+    /// <summary>Tells an agent something that needs no answer; nothing where it is away.</summary>
+    public async Task SendAsync(string workflow, string node, ServerMessage message, CancellationToken cancel)
+    {
+        AgentLink? link;
+        lock (_gate)
+            link = _byNode.TryGetValue((workflow, node), out var session) ? session.Link : null;
+        if (link is not null)
+            await link.SendAsync(message, cancel);
+    }
+
     static AgentResult Lost(string order, string message) => new(order, new AgentFault(FaultCodes.AgentLost.Text, message));
 
     /// <summary>Serves one connection to its end.</summary>

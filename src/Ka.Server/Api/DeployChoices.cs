@@ -53,7 +53,18 @@ static class DeployChoices
             cluster = cluster.WithoutKexec();
         if (body.ReformatTmp is { } fileSystem)
             cluster = WithTmp(cluster, fileSystem, faults);
+        cluster = cluster with { Broadcast = cluster.Broadcast with { Stragglers = Stragglers(cluster.Broadcast.Stragglers, body, faults) } };
         return body.CustomSteps is { } steps ? WithOperations(cluster, steps, files, faults) : cluster;
+    }
+
+    static StragglerRules Stragglers(StragglerRules rules, DeployBody body, ICollection<Fault> faults)
+    {
+        var (policy, floor) = (rules.Policy, rules.FloorBitsPerSecond);
+        if (body.Straggler is { } word && !StragglerRules.TryParse(word, out policy))
+            faults.Add(Fault.Of(FaultCodes.RequestInvalid, $"'{DocumentError.Cut(word)}' is no policy for stragglers: expected keep, tail or evict"));
+        if (body.Floor is { } rate && !DataRate.TryParse(rate, out floor))
+            faults.Add(Fault.Of(FaultCodes.RequestInvalid, $"'{DocumentError.Cut(rate)}' is no rate: expected {DataRate.Expected}"));
+        return new StragglerRules(policy, floor);
     }
 
     static Cluster WithTmp(Cluster cluster, string fileSystem, ICollection<Fault> faults)

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Globalization;
 using Ka.Core.Clusters;
 using Ka.Core.Documents;
 using Ka.Yaml;
@@ -15,10 +14,10 @@ static class BroadcastReader
     /// <param name="folder">Where a relative path of the site's program begins.</param>
     public static BroadcastSettings Read(YamlBinder binder, YamlSection file, string folder)
     {
-        var section = file.Section("broadcast", "multicast", "custom");
+        var section = file.Section("broadcast", "multicast", "custom", "straggler", "floor");
         return new BroadcastSettings(
             section.Has("multicast") ? Multicast(section.Section("multicast", "group", "port", "ttl", "rate")) : null,
-            section.Has("custom") ? Custom(section, folder) : null);
+            section.Has("custom") ? Custom(section, folder) : null) { Stragglers = Stragglers(section) };
     }
 
     static MulticastSettings Multicast(YamlSection section)
@@ -27,16 +26,21 @@ static class BroadcastReader
         if (group.Length > 0 && !MulticastSettings.IsGroup(group))
             section.Refuse("group", SiteReader.Code, $"'{DocumentError.Cut(group)}' is no multicast address", "an IPv4 address from 224.0.0.0 to 239.255.255.255, such as 239.192.75.1");
         var rate = section.OptionalText("rate");
-        if (rate is not null && RateOf(rate) is null)
-            section.Refuse("rate", SiteReader.Code, $"'{DocumentError.Cut(rate)}' is no rate", "a number with its unit from 1mbit to 100gbit, such as 400mbit");
-        return new MulticastSettings(group, section.Int("port", 1, 65535, PortByDefault), section.Int("ttl", 1, 255, 1), rate is null ? RateByDefault : RateOf(rate) ?? RateByDefault);
+        var bits = RateByDefault;
+        if (rate is not null && !DataRate.TryParse(rate, out bits))
+            section.Refuse("rate", SiteReader.Code, $"'{DocumentError.Cut(rate)}' is no rate", DataRate.Expected);
+        return new MulticastSettings(group, section.Int("port", 1, 65535, PortByDefault), section.Int("ttl", 1, 255, 1), bits);
     }
 
-    /// <summary>Bits per second as tc(8) writes them; null when it is none.</summary>
-    static long? RateOf(string text)
+    static StragglerRules Stragglers(YamlSection section)
     {
-        var unit = text.EndsWith("gbit", StringComparison.Ordinal) ? 1_000_000_000L : text.EndsWith("mbit", StringComparison.Ordinal) ? 1_000_000L : 0;
-        return unit > 0 && int.TryParse(text[..^4], NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count > 0 && count * unit <= 100_000_000_000L ? count * unit : null;
+        var (policy, floor) = (section.OptionalText("straggler"), section.OptionalText("floor"));
+        var (what, rate) = (StragglerRules.Default.Policy, 0L);
+        if (policy is not null && !StragglerRules.TryParse(policy, out what))
+            section.Refuse("straggler", SiteReader.Code, $"'{DocumentError.Cut(policy)}' is no policy for stragglers", "keep, tail or evict");
+        if (floor is not null && !DataRate.TryParse(floor, out rate))
+            section.Refuse("floor", SiteReader.Code, $"'{DocumentError.Cut(floor)}' is no rate", DataRate.Expected);
+        return new StragglerRules(what, rate);
     }
 
     static CustomBroadcastSettings Custom(YamlSection section, string folder)

@@ -24,6 +24,8 @@ sealed class AgentPort(
 {
     readonly ImmutableArray<ClusterNode> _roster = workflow.Cluster.Nodes;
 
+    public TimeProvider Clock => clock;
+
     public IAsyncEnumerable<NodeResult> DoAsync(NodeBits nodes, AgentTask task, AttemptId attempt, Pace pace, CancellationToken cancel) =>
         FanOut.Over(
             nodes,
@@ -88,9 +90,15 @@ sealed class AgentPort(
     }
 
     /// <summary>Gives one order, logs what the node said, and keeps what it found out.</summary>
-    public async Task<Fault?> GiveAsync(ClusterNode node, string word, OrderGiven order, CancellationToken cancel)
+    /// <param name="seen">Takes the node's progress as well.</param>
+    public async Task<Fault?> GiveAsync(ClusterNode node, string word, OrderGiven order, CancellationToken cancel, Action<AgentProgress>? seen = null)
     {
-        var result = await hub.GiveAsync(workflow.Id, node.Name, order, p => live.Report(node.Name, p), cancel);
+        var result = await hub.GiveAsync(workflow.Id, node.Name, order, See, cancel);
+        void See(AgentProgress progress)
+        {
+            live.Report(node.Name, progress);
+            seen?.Invoke(progress);
+        }
         live.Clear(node.Name);
         var text = string.Join('\n', new[] { result.StandardOutput, result.StandardError, result.Fault is { } f ? $"{f.Code}: {f.Message}\n{f.Evidence}" : null }
             .Where(t => !string.IsNullOrWhiteSpace(t)));
@@ -99,6 +107,16 @@ sealed class AgentPort(
         if (result.Values is { Count: > 0 } values)
             table.SetFacts(workflow.Id, values.Select(v => (node.Name, v.Key, v.Value)));
         return result.Fault is { } fault ? Fault.Of(new FaultCode(fault.Code), fault.Message, fault.Evidence) : null;
+    }
+
+    /// <summary>Lets a reception that is under way ask others.</summary>
+    public Task TurnAsync(ClusterNode node, SourcesChanged changed, CancellationToken cancel) => hub.SendAsync(workflow.Id, node.Name, changed, cancel);
+
+    /// <summary>People see of a node that, and how, it holds the others back.</summary>
+    public void SaySlow(ClusterNode node, string word, string how)
+    {
+        live.Slow(node.Name, how);
+        Say(word, $"{node.Name} {how}");
     }
 
     /// <summary>Puts a line of the server itself into the operation's log.</summary>

@@ -103,11 +103,10 @@ sealed class ImageBroadcast(
                 key, image.Sha256, image.Bytes, manifest.ChunkBytes, manifest.ChunkHashes, image.Kind, image.Compression,
                 [.. link.Upstreams.Select(Delivery.Address)], link.Successors,
                 new ImagePlaces(workflow, roster[index]).Of(part))
-            {
-                AclsAsText = image.AclsAsText,
-            };
+            { AclsAsText = image.AclsAsText };
             var (receive, not) = sending.For(index, place, plain);
-            return receive is null ? not : await parts.Agents.GiveAsync(roster[index], word, new OrderGiven(attempt.Order(word, index), (int)pace.Deadline.TotalSeconds, receive), token);
+            return receive is null ? not : await sending.FollowAsync(place, (seen, stop) => parts.Agents.GiveAsync(
+                roster[index], word, new OrderGiven(attempt.Order(word, index), (int)pace.Deadline.TotalSeconds, receive), stop, seen), token);
         }
 
         Fault Late(int index) => Fault.Of(FaultCodes.BroadcastStalled, $"the image was not received and unpacked within {pace.Deadline.TotalSeconds:0} s");

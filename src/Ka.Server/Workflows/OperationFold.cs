@@ -149,7 +149,7 @@ public sealed class OperationFold
             var macro = Plan.MacroSteps[place.At.Macro];
             return new NodeProgress(
                 Roster[index], place.State, place.At.Macro + 1, macro.Name, macro.Strategies[place.At.Strategy].Name, place.At.In(Plan).Name, place.At.Try,
-                place.At.Try > 0 || place.At.Strategy > 0 ? failure : null, transfer?.Phase, transfer?.Done ?? 0, transfer?.Total, transfer?.BytesPerSecond ?? 0);
+                place.At.Try > 0 || place.At.Strategy > 0 ? failure : null, transfer?.Phase, transfer?.Done ?? 0, transfer?.Total, transfer?.BytesPerSecond ?? 0) { Slow = transfer?.Slow };
         }
         var state = Automaton.Ok.Contains(index) ? "ok" : Automaton.Ko.Contains(index) ? "failed" : "queued";
         return new NodeProgress(Roster[index], state, state == "ok" ? Plan.MacroSteps.Length : 0, null, null, null, 0, state == "failed" ? failure ?? FaultCodes.OperationCancelled.Text : null, null, 0, null, 0);

@@ -45,6 +45,9 @@ public sealed record BroadcastScene(int Nodes, int Bytes, BroadcastWay Way, Netw
 
     public ImmutableArray<Mishap> Mishaps { get; init; } = [];
 
+    /// <summary>What is done with nodes that hold the others back, by reports over a control channel; null for none. For chain and tree.</summary>
+    public StragglerRules? Stragglers { get; init; }
+
     public TimeSpan Limit { get; init; } = TimeSpan.FromMinutes(10);
 }
 
@@ -59,6 +62,9 @@ public sealed record NodeEnd(bool Died, TimeSpan? Finished, bool IsRight, ChainO
 /// <param name="Trace">The same for the same scene.</param>
 public sealed record BroadcastEnd(ImmutableArray<NodeEnd> Nodes, TimeSpan Elapsed, long SourceBytes, ulong Trace, long Turns)
 {
+    /// <summary>What was found of nodes that held the others back, and done.</summary>
+    public ImmutableArray<(TimeSpan At, StragglerStep Step, Straggler Who)> Stragglers { get; init; } = [];
+
     public IEnumerable<NodeEnd> Living => Nodes.Where(n => !n.Died);
 
     public bool AllHaveIt => Living.All(n => n.Finished is not null && n.IsRight);

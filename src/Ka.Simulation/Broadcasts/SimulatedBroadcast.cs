@@ -20,6 +20,7 @@ public sealed class SimulatedBroadcast
     readonly NodeEnd[] _ends;
     readonly SimulatedSink[] _sinks;
     readonly VirtualHost[] _hosts;
+    readonly ChainNode?[] _chains;
     int _left;
     TimeSpan _elapsed;
 
@@ -35,6 +36,7 @@ public sealed class SimulatedBroadcast
         _hosts = [.. Enumerable.Range(0, scene.Nodes).Select(i => _network.Add($"n{i}"))];
         _sinks = [.. _hosts.Select(h => new SimulatedSink(h, _image))];
         _ends = [.. _hosts.Select(_ => new NodeEnd(false, null, true, null))];
+        _chains = new ChainNode?[scene.Nodes];
         _left = scene.Nodes;
     }
 
@@ -57,13 +59,15 @@ public sealed class SimulatedBroadcast
                 var node = i;
                 _hosts[i].Start("main", 0, () => Receive(node, links[node]));
             }
+            var control = _scene.Stragglers is { } rules ? new SimulatedControl(_network, _hosts, _chains, [.. links.Select(l => l[0])], rules) : null;
+            control?.Begin();
             foreach (var mishap in _scene.Mishaps)
             {
                 Prepare(mishap);
             }
             _network.Threads.Run(_scene.Limit);
             var sent = (_scene.Way == BroadcastWay.TwoTrees ? source.ReportStripes(_key) : source.Report(Secret))!.BytesOut;
-            return new BroadcastEnd([.. _ends], _elapsed, sent, _network.Trace, _network.Threads.Turns);
+            return new BroadcastEnd([.. _ends], _elapsed, sent, _network.Trace, _network.Threads.Turns) { Stragglers = control?.Steps ?? [] };
         }
         finally
         {
@@ -114,7 +118,7 @@ public sealed class SimulatedBroadcast
             _ = Follow(node, striped.Receive, striped.Linger);
             return;
         }
-        var chain = new ChainNode(new ChainTicket(_key, _manifest, links[0].Upstreams, links[0].Successors), listener, _sinks[node], options);
+        var chain = _chains[node] = new ChainNode(new ChainTicket(_key, _manifest, links[0].Upstreams, links[0].Successors), listener, _sinks[node], options);
         _ = Follow(node, chain.Receive, chain.Linger);
     }
 
@@ -125,6 +129,7 @@ public sealed class SimulatedBroadcast
             var outcome = await receive(CancellationToken.None);
             var now = _network.Threads.Elapsed;
             var all = outcome.Fault is null && _sinks[node].Taken == _scene.Bytes;
+            _chains[node] = null;
             _ends[node] = _ends[node] with { Finished = all ? now : null, IsRight = _sinks[node].IsRight, Outcome = outcome };
             _elapsed = now > _elapsed ? now : _elapsed;
             Ended();

@@ -42,7 +42,7 @@ public sealed class ExtractSpeed
 
         async Task<OrderOutcome> Must(AgentOrder order)
         {
-            var outcome = await OrderBoard.Carry(order, context, (_, _, _, _, _) => { }, CancellationToken.None);
+            var outcome = await OrderBoard.Carry(order, context, (_, _, _, _, _, _) => { }, CancellationToken.None);
             Assert.True(outcome.Fault is null, $"{outcome.Fault} {outcome.Fault?.Evidence}");
             return outcome;
         }

@@ -48,7 +48,7 @@ public sealed class PreparedDisks(RealLab lab)
         {
             Assert.Equal("prepared", await lab.SshAsync(node, "lsblk -no LABEL $(findmnt -no SOURCE /)"));
             Assert.Equal("by-hand", await lab.SshAsync(node, "lsblk -no PARTLABEL $(findmnt -no SOURCE /)"));
-            await lab.SshAsync(node, "echo stays >/root/mark; sync");
+            await lab.SshAsync(node, "echo stays >/var/mark; sync");
         }
 
         await lab.ServeAnewAsync(Site, text => text.Replace(
@@ -57,7 +57,7 @@ public sealed class PreparedDisks(RealLab lab)
         foreach (var node in (string[])["node1", "node3"])
         {
             Assert.Equal("/dev/vda4", await lab.SshAsync(node, "findmnt -no SOURCE / 2>/dev/null || sed -n 's/^\\([^ ]*\\) \\/ ext4 .*/\\1/p' /proc/mounts"));
-            Assert.Equal("stays", await lab.SshAsync(node, "mount -t ext4 -o ro /dev/vda3 /mnt && cat /mnt/root/mark && umount /mnt"));
+            Assert.Equal("stays", await lab.SshAsync(node, "mount -t ext4 -o ro /dev/vda3 /mnt && cat /mnt/var/mark && umount /mnt"));
         }
     }
 

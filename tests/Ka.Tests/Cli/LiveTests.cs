@@ -45,6 +45,16 @@ public class LiveTests
     }
 
     [Fact]
+    public void A_node_that_holds_the_others_back_is_named()
+    {
+        var state = Folded(Run);
+        state.Apply([new NodeProgress("gris-2", "running", 2, "BroadcastEnv", "Chain", "send_image", 0, null, "receive", 50 << 20, 100 << 20, 10 << 20) { Slow = "stands aside: its disk takes 1 MB/s" }]);
+        var lines = LiveView.Draw("D-4M7Q2K", state, Noon.AddSeconds(80), 120);
+        Assert.Contains(lines, l => l.StartsWith("     chain of 1", StringComparison.Ordinal) && l.EndsWith(" · slow: gris-2", StringComparison.Ordinal));
+        Assert.Contains(lines, l => l.Contains("gris-2", StringComparison.Ordinal) && l.EndsWith("stands aside: its disk takes 1 MB/s", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void An_end_is_drawn_with_every_nodes_fate() => Golden("ended", Drawn([.. Run, .. End], 60));
 
     [Fact]

@@ -50,6 +50,17 @@ public sealed class ChoosingHow : IDisposable
     }
 
     [Fact]
+    public void Stragglers_are_treated_as_asked_for_and_else_as_the_cluster_says()
+    {
+        Assert.Equal(new StragglerRules(StragglerPolicy.Evict, 100_000_000), Over(Body with { Straggler = "evict", Floor = "100mbit" }).Broadcast.Stragglers);
+        var site = Cluster with { Broadcast = BroadcastSettings.None with { Stragglers = new StragglerRules(StragglerPolicy.Keep, 1) } };
+        Assert.Equal(new StragglerRules(StragglerPolicy.Keep, 1), Over(Body, site).Broadcast.Stragglers);
+        Assert.Empty(_faults);
+        Over(Body with { Straggler = "kill", Floor = "fast" });
+        Assert.Equal(["request.invalid", "request.invalid"], _faults.Select(f => f.Code.Text));
+    }
+
+    [Fact]
     public void Without_kexec_the_first_one_goes_as_well_as_the_last()
     {
         var site = Cluster with { MinimalEnv = [.. Cluster.KnownMinimalEnv.Where(s => s.Do is "kexec" or "untrusted")] };

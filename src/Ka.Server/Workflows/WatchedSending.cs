@@ -1,0 +1,115 @@
+using System.Collections.Immutable;
+using Ka.Broadcast;
+using Ka.Core.Faults;
+using Ka.Protocol.Agents;
+
+namespace Ka.Server.Workflows;
+
+/// <summary>A chain or tree whose nodes are watched: who holds the others back is named, and stands aside or is ended as the cluster's rules say.</summary>
+sealed class WatchedSending : ISending
+{
+    static readonly TimeSpan Period = TimeSpan.FromMilliseconds(200);
+
+    readonly Delivery _delivery;
+    readonly StragglerWatch _watch;
+    readonly TimeProvider _clock;
+    readonly long _start;
+    readonly object _gate = new();
+    readonly CancellationTokenSource _stop = new();
+    readonly (CancellationTokenSource? Stop, Fault? Fault, string? Slow)[] _nodes;
+    readonly Task _watching;
+
+    public WatchedSending(Delivery delivery, ImmutableArray<ChainLink> links)
+    {
+        (_delivery, _clock) = (delivery, delivery.Parts.Agents.Clock);
+        _watch = new StragglerWatch(delivery.Peers, links, delivery.Parts.Workflow.Cluster.Broadcast.Stragglers);
+        _nodes = new (CancellationTokenSource?, Fault?, string?)[delivery.Order.Length];
+        _start = _clock.GetTimestamp();
+        _watching = WatchAsync(links);
+    }
+
+    public (ReceiveImage?, Fault?) For(int index, int place, ReceiveImage plain) => (plain, null);
+
+    public async Task<Fault?> FollowAsync(int place, Func<Action<AgentProgress>?, CancellationToken, Task<Fault?>> give, CancellationToken cancel)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        lock (_gate)
+            _nodes[place].Stop = stop;
+        try
+        {
+            return await give(p => See(place, p), stop.Token);
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested && _nodes[place].Fault is not null)
+        {
+            return _nodes[place].Fault;
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                _nodes[place].Stop = null;
+                _watch.Ended(place);
+            }
+        }
+    }
+
+    void See(int place, AgentProgress progress)
+    {
+        if (progress is not { Ring: { } ring, Total: { } total })
+            return;
+        lock (_gate)
+            _watch.Report(place, new ChainProgress(total, progress.BytesIn, progress.BytesOut, progress.Done, ring.Written, ring.Held, ring.Upstream, 0, 0) { RingCapacity = ring.Capacity }, _clock.GetElapsedTime(_start));
+    }
+
+    /// <param name="links">The plan, which nodes are told again that the server, before it died, may have told to wait.</param>
+    async Task WatchAsync(ImmutableArray<ChainLink> links)
+    {
+        try
+        {
+            if (_delivery.Attempt.Resumed)
+                await TellAsync([.. links.Select((l, i) => (i, l.Upstreams))]);
+            using var timer = new PeriodicTimer(Period, _clock);
+            while (await timer.WaitForNextTickAsync(_stop.Token))
+            {
+                ImmutableArray<(StragglerStep Step, Straggler Who)> steps;
+                lock (_gate)
+                    steps = _watch.Look(_clock.GetElapsedTime(_start));
+                foreach (var (step, who) in steps)
+                    await TakeAsync(step, who);
+            }
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+            // the last node has ended
+        }
+    }
+
+    async Task TakeAsync(StragglerStep step, Straggler who)
+    {
+        var node = _delivery.Parts.Roster[_delivery.Order[who.Place]];
+        var words = _nodes[who.Place].Slow = step.Words(who, _nodes[who.Place].Slow);
+        _delivery.Parts.Agents.SaySlow(node, _delivery.Word, words);
+        ImmutableArray<(int, ImmutableArray<ChainPeer>)> replans;
+        lock (_gate)
+            replans = _watch.Replans(step, who.Place);
+        await TellAsync(replans);
+        if (step == StragglerStep.Evict)
+        {
+            lock (_gate)
+            {
+                _nodes[who.Place].Fault = Fault.Of(FaultCodes.BroadcastStraggler, $"It was slow even when it was served alone: {who}.");
+                _nodes[who.Place].Stop?.Cancel();
+            }
+        }
+    }
+
+    Task TellAsync(ImmutableArray<(int Place, ImmutableArray<ChainPeer> Upstreams)> replans) => Task.WhenAll(replans.Select(r => _delivery.Parts.Agents.TurnAsync(
+        _delivery.Parts.Roster[_delivery.Order[r.Place]], new SourcesChanged(_delivery.Key, [.. r.Upstreams.Select(Delivery.Address)]), _stop.Token)));
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await _watching;
+        _stop.Dispose();
+    }
+}

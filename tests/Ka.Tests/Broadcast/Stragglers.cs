@@ -1,0 +1,85 @@
+using Ka.Broadcast;
+using Ka.Core.Clusters;
+using Ka.Simulation.Broadcasts;
+
+namespace Ka.Tests.Broadcast;
+
+/// <summary>One node holds the others back: it is found, and what the policy says is done. Virtual time.</summary>
+public class Stragglers
+{
+    const int KiB = 1024, Nodes = 12, Image = 12 * 1024 * KiB;
+
+    /// <summary>Ten seconds for the image.</summary>
+    static readonly NetworkShape Slow = new(1e7, TimeSpan.FromMilliseconds(1), SegmentBytes: (32 * KiB) + 8, WindowBytes: 128 * KiB);
+
+    static BroadcastScene Scene(BroadcastWay way, StragglerRules rules, params Mishap[] mishaps) => new(Nodes, Image, way, Slow, Seed: 1)
+    {
+        ChunkBytes = 64 * KiB,
+        Options = ChainOptions.Default with { RingBytes = 512 * KiB, BlockBytes = 32 * KiB },
+        Stragglers = rules,
+        Mishaps = [.. mishaps],
+    };
+
+    static readonly TimeSpan Undisturbed = SimulatedBroadcast.Run(Scene(BroadcastWay.Chain, StragglerRules.Default)).Elapsed;
+
+    static TimeSpan Others(BroadcastEnd end, int slow) => end.Nodes.Where((_, i) => i != slow).Max(n => n.Finished ?? TimeSpan.MaxValue);
+
+    static string Say(BroadcastEnd end) => string.Join("\n", end.Stragglers) + "\n" + string.Join("; ", end.Nodes.Select((n, i) => $"{i}: {n.Finished} {n.Outcome?.Fault}"));
+
+    public static TheoryData<int, bool> Places => [.. from place in new[] { 1, 11 } from disk in new[] { false, true } select (place, disk)];
+
+    static Mishap Tenth(int place, bool disk) => disk ? new Mishap.SlowSink(place, Slow.BitsPerSecond / 80) : new Mishap.SlowCard(place, 0.1);
+
+    [Theory, MemberData(nameof(Places))]
+    public void With_one_node_at_a_tenth_of_the_rate_the_others_take_a_quarter_longer_at_most_and_it_is_served_alone(int place, bool disk)
+    {
+        var end = SimulatedBroadcast.Run(Scene(BroadcastWay.Chain, StragglerRules.Default, Tenth(place, disk)));
+        Assert.True(end.AllHaveIt, Say(end));
+        Assert.True(Others(end, place) <= Undisturbed * 1.25, $"{Undisturbed}\n{Say(end)}");
+        Assert.Equal([(StragglerStep.Name, place), (StragglerStep.Aside, place), (StragglerStep.Back, place)], end.Stragglers.Select(s => (s.Step, s.Who.Place)));
+        Assert.Equal(disk ? SlowPart.Disk : SlowPart.Link, end.Stragglers[0].Who.Part);
+    }
+
+    [Fact]
+    public void The_first_of_all_is_found_by_its_full_ring_or_by_the_floor()
+    {
+        var disk = SimulatedBroadcast.Run(Scene(BroadcastWay.Chain, StragglerRules.Default, Tenth(0, disk: true)));
+        Assert.True(Others(disk, 0) <= Undisturbed * 1.25, $"{Undisturbed}\n{Say(disk)}");
+        var link = SimulatedBroadcast.Run(Scene(BroadcastWay.Chain, StragglerRules.Default with { FloorBitsPerSecond = 3_000_000 }, Tenth(0, disk: false)));
+        Assert.True(Others(link, 0) <= Undisturbed * 1.25, $"{Undisturbed}\n{Say(link)}");
+    }
+
+    [Fact]
+    public void A_node_that_is_to_be_kept_is_named_and_awaited()
+    {
+        var end = SimulatedBroadcast.Run(Scene(BroadcastWay.Chain, new StragglerRules(StragglerPolicy.Keep), Tenth(7, disk: true)));
+        Assert.True(end.AllHaveIt, Say(end));
+        Assert.Equal([(StragglerStep.Name, 7)], end.Stragglers.Select(s => (s.Step, s.Who.Place)));
+    }
+
+    [Fact]
+    public void A_node_that_is_slow_when_it_is_served_alone_is_ended_where_the_policy_says_so()
+    {
+        var end = SimulatedBroadcast.Run(Scene(BroadcastWay.Chain, new StragglerRules(StragglerPolicy.Evict), Tenth(7, disk: false)));
+        Assert.Equal("broadcast.straggler", end.Nodes[7].Outcome?.Fault?.Code.Text);
+        Assert.True(Others(end, 7) <= Undisturbed * 1.25, Say(end));
+        Assert.True(end.Elapsed <= (Undisturbed * 1.25) + TimeSpan.FromSeconds(5), Say(end));
+    }
+
+    [Fact]
+    public void In_a_tree_only_those_below_a_slow_node_turn_away()
+    {
+        var end = SimulatedBroadcast.Run(Scene(BroadcastWay.Tree, StragglerRules.Default, Tenth(2, disk: true)));
+        Assert.True(end.AllHaveIt, Say(end));
+        Assert.Contains(end.Stragglers, s => s is { Step: StragglerStep.Aside, Who.Place: 2 });
+    }
+
+    [Fact]
+    public void Nodes_that_are_all_alike_slow_are_let_be()
+    {
+        var end = SimulatedBroadcast.Run(Scene(BroadcastWay.Chain, StragglerRules.Default, [.. Enumerable.Range(0, Nodes).Select(i => new Mishap.SlowSink(i, Slow.BitsPerSecond / 40 * (1 - (0.002 * i))))]));
+        Assert.True(end.AllHaveIt, Say(end));
+        Assert.InRange(end.Stragglers.Count(s => s.Step == StragglerStep.Aside), 0, 1);
+        Assert.Empty(SimulatedBroadcast.Run(Scene(BroadcastWay.Chain, StragglerRules.Default)).Stragglers);
+    }
+}
