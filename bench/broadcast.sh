@@ -51,6 +51,7 @@ published=$here/artifacts/publish/bench
 
 work=$(mktemp -d /tmp/ka-broadcast-XXXXXX)
 net=kab$$
+. bench/net.sh
 most=0 pids=()
 for n in $nodes; do [ "$n" -le "$most" ] || most=$n; done
 
@@ -60,8 +61,7 @@ close() {
     for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
     for file in "$work"/*.pid; do [ -e "$file" ] && kill -KILL "$(cat "$file")" 2>/dev/null; done
     wait 2>/dev/null
-    for i in $(seq 0 "$most"); do ip netns del "${net}h$i" 2>/dev/null || true; done
-    ip netns del "$net" 2>/dev/null || true
+    unlay
     rm -rf "$work"
 }
 trap close EXIT
@@ -72,23 +72,6 @@ relay=$work/relay image=$work/image
 head -c "$bytes" /dev/urandom >"$image"
 "$ka" bcast key "$work/key"
 
-address() { echo "10.78.$((($1 + 1) / 250)).$((($1 + 1) % 250 + (($1 + 1) >= 250)))"; }
-shape() { [ -z "$rate" ] || tc -n "$1" qdisc add dev "$2" root tbf rate "$rate" burst 256k latency 50ms; }
-lay() {
-    ip netns add "$net"
-    ip -n "$net" link add br0 type bridge stp_state 0 forward_delay 0
-    ip -n "$net" link set br0 up
-    for i in $(seq 0 "$most"); do
-        ip netns add "${net}h$i"
-        ip -n "$net" link add "p$i" type veth peer name eth0 netns "${net}h$i"
-        ip -n "$net" link set "p$i" master br0 up
-        ip -n "${net}h$i" link set lo up
-        ip -n "${net}h$i" addr add "$(address "$i")/16" dev eth0
-        ip -n "${net}h$i" link set eth0 up
-        shape "${net}h$i" eth0
-        shape "$net" "p$i"
-    done
-}
 lay
 
 port=7100

@@ -34,4 +34,28 @@ public sealed class WaysToBroadcast(RealLab lab)
         foreach (var node in (string[])["node1", "node3", "node4"])
             Assert.Equal(node, await lab.SshAsync(node, "hostname"));
     }
+
+    /// <summary>The program that the site names: a copy by ssh to one node after another.</summary>
+    const string Bring = """
+        #!/bin/sh
+        set -eu
+        while read -r node; do
+            ssh -F none -i KEY -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "root@$node" "cat >'$3'" <"$1" && echo "$node" >>"$4"
+        done <"$2"
+        """;
+
+    [Theory]
+    [InlineData("torrent")]
+    [InlineData("custom")]
+    public async Task By_a_torrent_and_by_the_site_s_own_program_machines_of_both_firmwares_are_deployed(string way)
+    {
+        var bring = Path.Combine(RealLab.State, "bring.sh");
+        await File.WriteAllTextAsync(bring, Bring.Replace("KEY", lab.Key, StringComparison.Ordinal));
+        File.SetUnixFileMode(bring, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        await lab.ServeAsync(Site.Replace("broadcast: {", $"broadcast: {{ custom: [\"{bring}\", \"{{image}}\", \"{{nodes}}\", \"{{destination}}\", \"{{ok}}\"],", StringComparison.Ordinal));
+        var deployed = await lab.KaAsync("deploy", "tiny", "-w", "node[1,3]", "-k", lab.Key + ".pub", "--broadcast", way, "--yes");
+        Assert.True(deployed.Status == 0, deployed.ToString());
+        foreach (var node in (string[])["node1", "node3"])
+            Assert.Equal(node, await lab.SshAsync(node, "hostname"));
+    }
 }

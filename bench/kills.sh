@@ -1,0 +1,148 @@
+#!/bin/bash
+# Kills K neighbours at every place of a chain of real processes, in each manner and at several moments; all others must have the image, bit by
+# bit. Makes its own namespaces and removes them. Needs root. The whole of it takes hours: options choose a part.
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+cd "$here"
+
+help() {
+    cat <<'HELP'
+Usage: bench/kills.sh [options]
+  --nodes N        receivers (default 16)
+  --kills "K …"    how many neighbours die (default "1 2 … N-1")
+  --places "P …"   place of the first of them, from 1 (default: every one where K fit)
+  --how "WAY …"    kill (SIGKILL), stop (SIGSTOP), cut (the link goes down) (default: all)
+  --at "PERCENT …" of the image that the first victim has by then (default "5 15 25 35 45 55 65 75 85 95")
+  --bytes N        size of the image (default 64 MiB)
+  --rate RATE      of every link both ways, as tc writes it (default 400mbit)
+  --straggle       instead: one node has a tenth of the rate, at each of --places
+  --ka PATH        another ka than the one that is published from this tree
+
+Prints a table: for each way and K the runs, those in which somebody who lived had not every byte, the most time beyond an undisturbed run, and
+the most that the source sent, as a multiple of the image. Status 1 when somebody was lost.
+HELP
+}
+die() { echo "kills.sh: $*" >&2; exit 2; }
+count=16 kills='' places='' how='kill stop cut' moments='5 15 25 35 45 55 65 75 85 95' bytes=67108864 rate=400mbit ka='' straggle=''
+while [ $# -gt 0 ]; do
+    case $1 in
+        --help | -h) help; exit 0 ;;
+        --straggle) straggle=yes; shift; continue ;;
+        --nodes | --kills | --places | --how | --at | --bytes | --rate | --ka) [ $# -ge 2 ] || die "$1 needs a value" ;;
+        *) die "unknown option '$1'; try --help" ;;
+    esac
+    case $1 in
+        --nodes) count=$2 ;;
+        --kills) kills=$2 ;;
+        --places) places=$2 ;;
+        --how) how=$2 ;;
+        --at) moments=$2 ;;
+        --bytes) bytes=$2 ;;
+        --rate) rate=$2 ;;
+        --ka) ka=$(realpath "$2") ;;
+    esac
+    shift 2
+done
+[ "$(id -u)" = 0 ] || die "network namespaces need root"
+. packaging/needs.sh
+needs broadcast
+published=$here/artifacts/publish/bench
+[ -n "$ka" ] || { dotnet publish src/Ka.Cli -c Release -r linux-x64 --self-contained -o "$published" -v q -nologo -clp:ErrorsOnly >&2; ka=$published/ka; }
+
+work=$(mktemp -d /tmp/ka-kills-XXXXXX)
+net=kak$$
+most=$count
+. bench/net.sh
+pids=()
+close() {
+    trap - EXIT INT TERM
+    set +e
+    for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+    wait 2>/dev/null
+    unlay
+    rm -rf "$work"
+}
+trap close EXIT
+trap 'exit 130' INT TERM
+head -c "$bytes" /dev/urandom >"$work/image"
+"$ka" bcast key "$work/key"
+lay
+
+begin() { # starts all; pids[I] is the process of receiver I, pids[0] the sender
+    local i at
+    at=$(address 0):7200
+    rm -f "$work"/out*
+    pids=()
+    ip netns exec "${net}h0" "$ka" bcast send "$work/image" --listen "$at" --key "$work/key" --count "$count" -q "$@" >"$work/said" 2>&1 </dev/null &
+    pids[0]=$!
+    for i in $(seq "$count"); do
+        ip netns exec "${net}h$i" "$ka" bcast recv --from "$at" --key "$work/key" --name "n$i" --to "$work/out$i" >"$work/r$i.err" 2>&1 </dev/null &
+        pids[i]=$!
+    done
+}
+took() { sed -n 's/.* bytes in \([0-9.]*\) s;.*/\1/p' "$work/said"; }
+sent() { sed -n 's/.* the sender sent \([0-9]*\) bytes.*/\1/p' "$work/said"; }
+lost() { # lost FIRST LAST: who, outside of these, has not the image
+    local i
+    for i in $(seq "$count"); do
+        [ "$i" -ge "$1" ] && [ "$i" -le "$2" ] || cmp -s "$work/image" "$work/out$i" || echo "n$i"
+    done
+}
+end() { # ends what is left
+    wait "${pids[0]}" || true
+    for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
+    wait 2>/dev/null || true
+}
+undisturbed() {
+    for _ in 1 2 3; do begin "$@"; wait "${pids[@]}" || { cat "$work/said" >&2; die "a run without any death failed"; }; took; done | sort -g | sed -n 2p
+}
+
+if [ -n "$straggle" ]; then
+    base=$(undisturbed)
+    echo "| Place of the slow one | Without it s | The others s | Ratio | All s |"; echo "|---|---|---|---|---|"
+    for place in ${places:-$(seq "$count")}; do
+        for side in "${net}h$place eth0" "$net p$place"; do tc -n ${side% *} qdisc replace dev ${side#* } root tbf rate "$(( ${rate%mbit} / 10 ))mbit" burst 256k latency 50ms; done
+        begin; wait "${pids[@]}" || { cat "$work/said" >&2; die "somebody failed"; }
+        others=$(sed -n 's/^the others had it after \([0-9.]*\) s/\1/p' "$work/said")
+        awk -v p="$place" -v b="$base" -v o="${others:-$(took)}" -v a="$(took)" 'BEGIN { printf "| %d | %.2f | %.2f | %.2f | %.2f |\n", p, b, o, o / b, a }'
+        for side in "${net}h$place eth0" "$net p$place"; do tc -n ${side% *} qdisc replace dev ${side#* } root tbf rate "$rate" burst 256k latency 50ms; done
+    done
+    exit 0
+fi
+
+base=$(undisturbed)
+echo "without any death: $base s" >&2
+for way in $how; do
+    for k in ${kills:-$(seq $((count - 1)))}; do
+        for place in ${places:-$(seq $((count - k + 1)))}; do
+            last=$((place + k - 1))
+            [ "$last" -le "$count" ] || continue
+            for percent in $moments; do
+                begin
+                until [ "$(stat -c %s "$work/out$place" 2>/dev/null || echo 0)" -ge $((bytes / 100 * percent)) ]; do
+                    kill -0 "${pids[0]}" 2>/dev/null || break
+                    sleep 0.005
+                done
+                for victim in $(seq "$place" "$last"); do
+                    case $way in
+                        kill) kill -KILL "${pids[victim]}" ;;
+                        stop) kill -STOP "${pids[victim]}" ;;
+                        cut) ip -n "$net" link set "p$victim" down ;;
+                        *) die "unknown way '$way'" ;;
+                    esac
+                done 2>/dev/null || true
+                end
+                missing=$(lost "$place" "$last" | tr '\n' ' ')
+                [ -z "$missing" ] || { echo "$way K=$k place $place at $percent %: lost $missing" >&2; cat "$work/said" >&2; }
+                echo "$way $k $(took || echo 0) $(sent) ${missing:+lost}" >>"$work/runs"
+                [ "$way" != cut ] || for victim in $(seq "$place" "$last"); do ip -n "$net" link set "p$victim" up; done
+            done
+        done
+        awk -v w="$way" -v k="$k" -v b="$base" -v g="$bytes" '$1 == w && $2 == k { n++; if ($3 - b > t) t = $3 - b; if ($4 / g > s) s = $4 / g; l += $5 == "lost" }
+            END { printf "  %s K=%d: %d runs, %d lost, at most +%.2f s, %.2f times sent\n", w, k, n, l, t, s }' "$work/runs" >&2
+    done
+done
+echo "| Way | K | Runs | Somebody lost | Extra s, most | Sent, most |"; echo "|---|---|---|---|---|---|"
+awk -v b="$base" -v g="$bytes" '{ i = $1 " | " $2; if (!(i in n)) order[++m] = i; n[i]++; if ($3 - b > t[i]) t[i] = $3 - b; if ($4 / g > s[i]) s[i] = $4 / g; l[i] += $5 == "lost" }
+    END { for (j = 1; j <= m; j++) { i = order[j]; printf "| %s | %d | %d | %.2f | %.2f |\n", i, n[i], l[i], t[i], s[i] } }' "$work/runs"
+! grep -q lost "$work/runs"

@@ -1,0 +1,24 @@
+# Sourced by the benchmarks of the broadcast: a switch and hosts 0 to $most, each a network namespace named after $net with one link,
+# shaped both ways where $rate says so.
+
+address() { echo "10.78.$((($1 + 1) / 250)).$((($1 + 1) % 250 + (($1 + 1) >= 250)))"; }
+shape() { [ -z "$rate" ] || tc -n "$1" qdisc add dev "$2" root tbf rate "$rate" burst 256k latency 50ms; }
+lay() {
+    ip netns add "$net"
+    ip -n "$net" link add br0 type bridge stp_state 0 forward_delay 0
+    ip -n "$net" link set br0 up
+    for i in $(seq 0 "$most"); do
+        ip netns add "${net}h$i"
+        ip -n "$net" link add "p$i" type veth peer name eth0 netns "${net}h$i"
+        ip -n "$net" link set "p$i" master br0 up
+        ip -n "${net}h$i" link set lo up
+        ip -n "${net}h$i" addr add "$(address "$i")/16" dev eth0
+        ip -n "${net}h$i" link set eth0 up
+        shape "${net}h$i" eth0
+        shape "$net" "p$i"
+    done
+}
+unlay() {
+    for i in $(seq 0 "$most"); do ip netns del "${net}h$i" 2>/dev/null || true; done
+    ip netns del "$net" 2>/dev/null || true
+}
