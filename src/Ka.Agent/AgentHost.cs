@@ -28,6 +28,10 @@ static class AgentHost
             await using var input = Console.OpenStandardInput();
             return VerifyCommand.Run(arguments.AsSpan(1), input, Console.Out, Console.Error, cancel);
         }
+        if (arguments is ["receive", var order])
+        {
+            return await Copying.Run(order, Console.Error, cancel);
+        }
         var paths = new AgentPaths();
         // A file in place of /proc/cmdline lets a person try the agent on a running machine.
         var commandLine = await File.ReadAllTextAsync(arguments is ["--cmdline", var file] ? file : "/proc/cmdline", cancel);

@@ -36,39 +36,17 @@ public sealed class StandaloneSender(SendRequest request)
     /// <summary>A receiver that reports again within this time was only slow.</summary>
     static readonly TimeSpan LostFor = TimeSpan.FromSeconds(5);
 
-    sealed class Receiver(ControlLine line, string name, ChainPeer peer)
-    {
-        public ControlLine Line => line;
-
-        public string Name => name;
-
-        public ChainPeer Peer => peer;
-
-        public string State { get; set; } = "waiting";
-
-        public ChainProgress? Progress { get; set; }
-
-        public string? Code { get; set; }
-
-        public string? Message { get; set; }
-
-        public string? Slow { get; set; }
-
-        public TimeSpan? Took { get; set; }
-
-        public long HeardAt { get; set; } = Stopwatch.GetTimestamp();
-
-        public bool Announced { get; set; }
-
-        public bool HasEnded => State is "done" or "failed" or "lost";
-    }
-
     readonly object _gate = new();
-    readonly List<Receiver> _receivers = [];
+    readonly List<Attendee> _receivers = [];
     readonly long _start = Stopwatch.GetTimestamp();
     long _begunAt;
     StragglerWatch? _watch;
+    readonly Dictionary<string, string> _withdrawn = new(StringComparer.Ordinal);
+    readonly TaskCompletionSource<IPEndPoint> _listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
     bool _begun;
+
+    /// <summary>Where receivers come to, once it listens: the port that the kernel chose where the request names none.</summary>
+    public Task<IPEndPoint> Listening => _listening.Task;
 
     /// <summary>Every receiver that was awaited or has come.</summary>
     public ImmutableArray<ReceiverState> States
@@ -80,7 +58,7 @@ public sealed class StandaloneSender(SendRequest request)
                 return
                 [
                     .. _receivers.Select(r => new ReceiverState(r.Name, r.State, r.Peer, r.Progress, r.Code, r.Message, r.Slow, r.Took)),
-                    .. request.Names.Where(n => _receivers.All(r => r.Name != n)).Select(n => new ReceiverState(n, "absent", null, null, FaultCodes.BroadcastUnreachable.Text, "it did not come")),
+                    .. request.Names.Where(n => _receivers.All(r => r.Name != n)).Select(n => new ReceiverState(n, "absent", null, null, FaultCodes.BroadcastUnreachable.Text, _withdrawn.GetValueOrDefault(n, "it did not come"))),
                 ];
             }
         }
@@ -102,9 +80,11 @@ public sealed class StandaloneSender(SendRequest request)
             door.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
             door.Bind(request.Listen);
             door.Listen(256);
+            _listening.TrySetResult((IPEndPoint)door.LocalEndPoint!);
         }
         catch (SocketException e)
         {
+            _listening.TrySetCanceled(CancellationToken.None);
             return Fault.Of(FaultCodes.RequestInvalid, $"{request.Listen} cannot be listened on: {e.Message}");
         }
         using var source = new ChainSource(request.Listen.Address, 0, request.Options);
@@ -136,6 +116,16 @@ public sealed class StandaloneSender(SendRequest request)
         return null;
     }
 
+    /// <summary>A receiver that is awaited will not come.</summary>
+    public void Withdraw(string name, string why)
+    {
+        lock (_gate)
+        {
+            _withdrawn[name] = why;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
     void Accept(Socket door)
     {
         while (true)
@@ -155,7 +145,7 @@ public sealed class StandaloneSender(SendRequest request)
 
     void Attend(Socket accepted)
     {
-        Receiver? receiver = null;
+        Attendee? receiver = null;
         try
         {
             accepted.ReceiveTimeout = (int)request.Options.Join.TotalMilliseconds;
@@ -165,7 +155,7 @@ public sealed class StandaloneSender(SendRequest request)
                 return;
             }
             accepted.ReceiveTimeout = 0;
-            receiver = new Receiver(line, joined.Name, new ChainPeer(line.Peer.ToString(), joined.Port));
+            receiver = new Attendee(line, joined.Name, new ChainPeer(line.Peer.ToString(), joined.Port));
             lock (_gate)
             {
                 if (_begun || _receivers.Any(r => r.Name == joined.Name) || (request.Names.Length > 0 && !request.Names.Contains(joined.Name)))
@@ -191,7 +181,7 @@ public sealed class StandaloneSender(SendRequest request)
         }
     }
 
-    void Take(Receiver receiver, ControlMessage message)
+    void Take(Attendee receiver, ControlMessage message)
     {
         lock (_gate)
         {
@@ -216,7 +206,7 @@ public sealed class StandaloneSender(SendRequest request)
         }
     }
 
-    void Leave(Receiver? receiver, string why)
+    void Leave(Attendee? receiver, string why)
     {
         if (receiver is null)
         {
@@ -238,9 +228,9 @@ public sealed class StandaloneSender(SendRequest request)
     }
 
     /// <summary>Tells the others that this one is of no more use; once.</summary>
-    void Announce(Receiver lost)
+    void Announce(Attendee lost)
     {
-        Receiver[] others;
+        Attendee[] others;
         lock (_gate)
         {
             if (!_begun || lost.Announced)
@@ -256,7 +246,7 @@ public sealed class StandaloneSender(SendRequest request)
         }
     }
 
-    static void Tell(Receiver receiver, ControlMessage message)
+    static void Tell(Attendee receiver, ControlMessage message)
     {
         try
         {
@@ -273,7 +263,7 @@ public sealed class StandaloneSender(SendRequest request)
         var begun = Stopwatch.GetTimestamp();
         lock (_gate)
         {
-            while (_receivers.Count < request.Count && Stopwatch.GetElapsedTime(begun) < request.Patience)
+            while (_receivers.Count < request.Count - _withdrawn.Keys.Count(n => _receivers.All(r => r.Name != n)) && Stopwatch.GetElapsedTime(begun) < request.Patience)
             {
                 cancel.ThrowIfCancellationRequested();
                 Monitor.Wait(_gate, ReportPeriod);
@@ -287,7 +277,7 @@ public sealed class StandaloneSender(SendRequest request)
 
     Fault? Begin(ImageManifest manifest, ChainPeer server)
     {
-        Receiver[] receivers;
+        Attendee[] receivers;
         lock (_gate)
         {
             receivers = [.. _receivers];
@@ -319,8 +309,8 @@ public sealed class StandaloneSender(SendRequest request)
         while (true)
         {
             cancel.ThrowIfCancellationRequested();
-            Receiver[] silent;
-            IReadOnlyList<(Receiver To, ControlMessage What)> steps;
+            Attendee[] silent;
+            IReadOnlyList<(Attendee To, ControlMessage What)> steps;
             lock (_gate)
             {
                 if (_receivers.All(r => r.HasEnded))
@@ -350,9 +340,9 @@ public sealed class StandaloneSender(SendRequest request)
     }
 
     /// <summary>Whom to tell what because one holds the others back.</summary>
-    List<(Receiver To, ControlMessage What)> Look()
+    List<(Attendee To, ControlMessage What)> Look()
     {
-        var told = new List<(Receiver, ControlMessage)>();
+        var told = new List<(Attendee, ControlMessage)>();
         if (_watch is null)
         {
             return told;
@@ -382,7 +372,7 @@ public sealed class StandaloneSender(SendRequest request)
 
     void Dismiss()
     {
-        Receiver[] receivers;
+        Attendee[] receivers;
         lock (_gate)
         {
             receivers = [.. _receivers];

@@ -17,4 +17,5 @@ namespace Ka.Protocol.Agents;
 [JsonSerializable(typeof(ServerMessage))]
 [JsonSerializable(typeof(AgentOrder))]
 [JsonSerializable(typeof(NodeInventory))]
+[JsonSerializable(typeof(CopyOrder))]
 public sealed partial class AgentJson : JsonSerializerContext;
