@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Ka.Broadcast;
 
 /// <summary>What a wait in the ring came to.</summary>
@@ -25,13 +23,13 @@ enum RingSignal
 
 /// <summary>A successor's place in the ring.</summary>
 /// <param name="followed">Somebody will come in its place should it be lost.</param>
-sealed class RingReader(long position, ChainConnection connection, bool followed)
+sealed class RingReader(long position, ChainConnection connection, bool followed, long now)
 {
     public bool Followed { get; } = followed;
 
     public long Position { get; set; } = position;
 
-    public long MovedAt { get; set; } = Stopwatch.GetTimestamp();
+    public long MovedAt { get; set; } = now;
 
     public bool Dropped { get; set; }
 
@@ -47,6 +45,7 @@ sealed class RingReader(long position, ChainConnection connection, bool followed
 sealed class ByteRing(int capacity, long total, int successors, ChainOptions options)
 {
     readonly byte[] _bytes = GC.AllocateUninitializedArray<byte>((int)Math.Max(1, Math.Min(capacity, total)));
+    readonly BroadcastWorld _world = options.World;
     readonly object _gate = new();
     readonly List<RingReader> _readers = [];
     long _floor;
@@ -59,8 +58,8 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     bool _closed;
     int _arrived;
     int _served;
-    readonly long _begun = Stopwatch.GetTimestamp();
-    long _readerSeenAt = Stopwatch.GetTimestamp();
+    readonly long _begun = options.World.Now();
+    long _readerSeenAt = options.World.Now();
     long _held = long.MaxValue;
     long _heldSince;
 
@@ -91,7 +90,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     public RingSignal Reserve(int generation, int wanted, out Memory<byte> room)
     {
         room = default;
-        var waitingSince = Stopwatch.GetTimestamp();
+        var waitingSince = _world.Now();
         lock (_gate)
         {
             while (true)
@@ -110,12 +109,12 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                     room = _bytes.AsMemory(at, count);
                     return RingSignal.Ready;
                 }
-                Monitor.Wait(_gate, TimeSpan.FromMilliseconds(Math.Min(100, options.SlowReader.TotalMilliseconds / 4)));
+                _world.Wait(_gate, TimeSpan.FromMilliseconds(Math.Min(100, options.SlowReader.TotalMilliseconds / 4)));
                 LetGoSlowReaders();
-                _sinkSlow = _head - _sunk >= _bytes.Length && Stopwatch.GetElapsedTime(waitingSince) > options.SlowSink;
+                _sinkSlow = _head - _sunk >= _bytes.Length && _world.Since(waitingSince) > options.SlowSink;
                 if (_sinkSlow)
                 {
-                    Monitor.PulseAll(_gate);
+                    _world.PulseAll(_gate);
                 }
             }
         }
@@ -130,7 +129,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             {
                 _head += count;
                 _sinkSlow = false;
-                Monitor.PulseAll(_gate);
+                _world.PulseAll(_gate);
             }
         }
     }
@@ -143,7 +142,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         {
             while (!_closed && _head < start + length)
             {
-                Monitor.Wait(_gate);
+                _world.Wait(_gate);
             }
             if (_closed)
             {
@@ -163,7 +162,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         lock (_gate)
         {
             _verified = offset;
-            Monitor.PulseAll(_gate);
+            _world.PulseAll(_gate);
         }
     }
 
@@ -173,7 +172,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         lock (_gate)
         {
             _sunk = offset;
-            Monitor.PulseAll(_gate);
+            _world.PulseAll(_gate);
         }
     }
 
@@ -192,7 +191,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             {
                 LetGo(reader);
             }
-            Monitor.PulseAll(_gate);
+            _world.PulseAll(_gate);
         }
     }
 
@@ -203,7 +202,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         {
             while (!_closed && _generation == generation && _verified < total)
             {
-                Monitor.Wait(_gate);
+                _world.Wait(_gate);
             }
             return _verified >= total ? RingSignal.End : _closed ? RingSignal.Closed : RingSignal.Rewound;
         }
@@ -218,11 +217,11 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             {
                 return null;
             }
-            var reader = new RingReader(Math.Max(wish.Offset, _floor), connection, wish.Followed);
+            var reader = new RingReader(Math.Max(wish.Offset, _floor), connection, wish.Followed, _world.Now());
             _readers.Add(reader);
             _arrived++;
             _held = long.MaxValue;
-            Monitor.PulseAll(_gate);
+            _world.PulseAll(_gate);
             return reader;
         }
     }
@@ -237,8 +236,8 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                 Hold(reader);
             }
             _served += reader.Position >= total ? 1 : 0;
-            _readerSeenAt = Stopwatch.GetTimestamp();
-            Monitor.PulseAll(_gate);
+            _readerSeenAt = _world.Now();
+            _world.PulseAll(_gate);
         }
     }
 
@@ -251,9 +250,9 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             if (taken > 0)
             {
                 reader.Position += taken;
-                Monitor.PulseAll(_gate);
+                _world.PulseAll(_gate);
             }
-            var begun = Stopwatch.GetTimestamp();
+            var begun = _world.Now();
             while (true)
             {
                 if (_closed || reader.Dropped)
@@ -266,7 +265,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                     var at = (int)(reader.Position % _bytes.Length);
                     var count = (int)Math.Min(Math.Min(wanted, limit - reader.Position), _bytes.Length - at);
                     piece = new ArraySegment<byte>(_bytes, at, count);
-                    reader.MovedAt = Stopwatch.GetTimestamp(); // its patience counts from here, not from the time it waited
+                    reader.MovedAt = _world.Now(); // its patience counts from here, not from the time it waited
                     return RingSignal.Ready;
                 }
                 if (reader.Position >= total)
@@ -277,8 +276,8 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                 {
                     return RingSignal.Dropped;
                 }
-                var left = idle - Stopwatch.GetElapsedTime(begun);
-                if (left <= TimeSpan.Zero || !Monitor.Wait(_gate, left))
+                var left = idle - _world.Since(begun);
+                if (left <= TimeSpan.Zero || !_world.Wait(_gate, left))
                 {
                     return RingSignal.Idle;
                 }
@@ -293,13 +292,13 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         {
             while (!_closed && (_readers.Count > 0 || _served < successors))
             {
-                var left = _readers.Count > 0 ? quiet : quiet - Stopwatch.GetElapsedTime(_readerSeenAt);
+                var left = _readers.Count > 0 ? quiet : quiet - _world.Since(_readerSeenAt);
                 if (left <= TimeSpan.Zero)
                 {
                     return;
                 }
                 LetGoSlowReaders();
-                Monitor.Wait(_gate, left);
+                _world.Wait(_gate, left);
             }
         }
     }
@@ -313,17 +312,17 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             {
                 LetGo(reader);
             }
-            Monitor.PulseAll(_gate);
+            _world.PulseAll(_gate);
         }
     }
 
     long Oldest()
     {
-        if (_arrived < successors && Stopwatch.GetElapsedTime(_begun) < options.Gather)
+        if (_arrived < successors && _world.Since(_begun) < options.Gather)
         {
             return 0;
         }
-        if (_held != long.MaxValue && Stopwatch.GetElapsedTime(_heldSince) > options.Hold)
+        if (_held != long.MaxValue && _world.Since(_heldSince) > options.Hold)
         {
             _held = long.MaxValue;
         }
@@ -347,7 +346,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             {
                 continue;
             }
-            var still = Stopwatch.GetElapsedTime(reader.MovedAt);
+            var still = _world.Since(reader.MovedAt);
             if (still > options.SlowReader || reader.Connection.IsSilent(options.Silence) && still > options.KeepAlive)
             {
                 LetGo(reader);
@@ -362,7 +361,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         if (reader.Followed && reader.Position < total)
         {
             _held = Math.Min(_held, reader.Position);
-            _heldSince = Stopwatch.GetTimestamp();
+            _heldSince = _world.Now();
         }
     }
 

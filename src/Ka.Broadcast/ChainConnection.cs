@@ -1,6 +1,4 @@
 using System.Buffers.Binary;
-using System.Diagnostics;
-using System.Net;
 using System.Net.Sockets;
 
 namespace Ka.Broadcast;
@@ -29,18 +27,19 @@ sealed class ChainConnection : IDisposable
     /// <summary>No frame may be longer, whatever the sender's options say.</summary>
     public const int FrameLimit = 256 * 1024;
 
-    readonly Socket _socket;
+    readonly Wire _socket;
+    readonly BroadcastWorld _world;
     readonly byte[] _header = new byte[HeaderBytes];
     readonly List<ArraySegment<byte>> _gather = new(2);
-    long _heardAt = Stopwatch.GetTimestamp();
+    long _heardAt;
 
-    public ChainConnection(Socket socket)
+    public ChainConnection(Wire wire, BroadcastWorld world)
     {
-        _socket = socket;
-        _socket.NoDelay = true;
+        (_socket, _world) = (wire, world);
+        _heardAt = world.Now();
     }
 
-    public string Peer { get; init; } = "";
+    public string Peer => _socket.Peer;
 
     /// <summary>Whom this side has dialled; null on the serving side.</summary>
     public ChainPeer? From { get; init; }
@@ -49,25 +48,8 @@ sealed class ChainConnection : IDisposable
     public volatile bool HasProved;
 
     /// <summary>Connects, or throws <see cref="SocketException"/>.</summary>
-    public static ChainConnection Dial(ChainPeer peer, ChainOptions options)
-    {
-        if (!IPAddress.TryParse(peer.Host, out var address))
-        {
-            address = Dns.GetHostAddresses(peer.Host).FirstOrDefault() ?? throw new SocketException((int)SocketError.HostNotFound);
-        }
-        var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-        try
-        {
-            socket.SendTimeout = Milliseconds(options.Connect); // SO_SNDTIMEO also bounds connect(2)
-            socket.Connect(address, peer.Port);
-            return new ChainConnection(socket) { Peer = peer.ToString(), From = peer };
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
-    }
+    public static ChainConnection Dial(ChainPeer peer, ChainOptions options) =>
+        new(options.World.Dial(peer, options.Connect), options.World) { From = peer };
 
     public void SetTimeouts(TimeSpan receive, TimeSpan send)
     {
@@ -152,20 +134,20 @@ sealed class ChainConnection : IDisposable
             Span<byte> beats = stackalloc byte[64];
             while (_socket.Available > 0 && _socket.Receive(beats) > 0)
             {
-                _heardAt = Stopwatch.GetTimestamp();
+                _heardAt = _world.Now();
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
             return true;
         }
-        return Stopwatch.GetElapsedTime(_heardAt) > limit;
+        return _world.Since(_heardAt) > limit;
     }
 
     /// <summary>Says that nothing more comes, and waits until the peer has taken everything and closed.</summary>
     public void Finish(TimeSpan patience)
     {
-        _socket.Shutdown(SocketShutdown.Send);
+        _socket.ShutdownSend();
         _socket.ReceiveTimeout = Milliseconds(patience);
         Span<byte> rest = stackalloc byte[64];
         while (_socket.Receive(rest) > 0)
@@ -174,22 +156,11 @@ sealed class ChainConnection : IDisposable
     }
 
     /// <summary>Closes with a reset; wakes a thread that sends or receives here. May be called from any thread.</summary>
-    public void Abort()
-    {
-        try
-        {
-            _socket.LingerState = new LingerOption(true, 0);
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // it is closed already
-        }
-        _socket.Dispose();
-    }
+    public void Abort() => _socket.Reset();
 
     public void Dispose() => _socket.Dispose();
 
-    static int Milliseconds(TimeSpan span) => (int)Math.Clamp(span.TotalMilliseconds, 1, int.MaxValue);
+    internal static int Milliseconds(TimeSpan span) => (int)Math.Clamp(span.TotalMilliseconds, 1, int.MaxValue);
 }
 
 /// <summary>Where a node of the chain, or the server, listens.</summary>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 
@@ -18,7 +17,7 @@ public sealed class ChainListener : IDisposable
     /// <summary>Ended broadcasts that are remembered: who asks for one of them is sent away at once.</summary>
     const int EndedLimit = 64;
 
-    readonly Socket _socket;
+    readonly Door _door;
     readonly ChainOptions _options;
     readonly object _gate = new();
     readonly Dictionary<string, (BroadcastKey Key, IChainContent Content)> _broadcasts = new(StringComparer.Ordinal);
@@ -31,23 +30,9 @@ public sealed class ChainListener : IDisposable
     public ChainListener(IPAddress address, int port, ChainOptions options)
     {
         _options = options;
-        _socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-        try
-        {
-            if (address.Equals(IPAddress.IPv6Any))
-            {
-                _socket.DualMode = true;
-            }
-            _socket.Bind(new IPEndPoint(address, port));
-            _socket.Listen(256);
-        }
-        catch
-        {
-            _socket.Dispose();
-            throw;
-        }
-        Port = ((IPEndPoint)_socket.LocalEndPoint!).Port;
-        new Thread(Accept, StackBytes) { IsBackground = true, Name = "chain accept" }.Start();
+        _door = options.World.Listen(address, port);
+        Port = _door.Port;
+        options.World.Start("chain accept", StackBytes, Accept);
     }
 
     public int Port { get; }
@@ -68,7 +53,7 @@ public sealed class ChainListener : IDisposable
         lock (_gate)
         {
             _broadcasts[key.Name] = (key, content);
-            Monitor.PulseAll(_gate);
+            _options.World.PulseAll(_gate);
         }
     }
 
@@ -87,7 +72,7 @@ public sealed class ChainListener : IDisposable
             {
                 _ended.Dequeue();
             }
-            Monitor.PulseAll(_gate);
+            _options.World.PulseAll(_gate);
             foreach (var (connection, _) in _connections.Where(c => c.Value == key.Name))
             {
                 connection.Abort();
@@ -113,19 +98,19 @@ public sealed class ChainListener : IDisposable
             {
                 connection.Abort();
             }
-            Monitor.PulseAll(_gate);
+            _options.World.PulseAll(_gate);
         }
-        _socket.Dispose();
+        _door.Dispose();
     }
 
     void Accept()
     {
         while (true)
         {
-            Socket accepted;
+            Wire accepted;
             try
             {
-                accepted = _socket.Accept();
+                accepted = _door.Accept();
             }
             catch (SocketException e) when (e.SocketErrorCode is SocketError.ConnectionReset or SocketError.ConnectionAborted or SocketError.TooManyOpenSockets && !_closed)
             {
@@ -135,13 +120,13 @@ public sealed class ChainListener : IDisposable
             {
                 return; // the listener was disposed
             }
-            var connection = new ChainConnection(accepted) { Peer = accepted.RemoteEndPoint?.ToString() ?? "" };
+            var connection = new ChainConnection(accepted, _options.World);
             if (!Admit(connection))
             {
                 connection.Abort();
                 continue;
             }
-            new Thread(() => Attend(connection), StackBytes) { IsBackground = true, Name = "chain serve" }.Start();
+            _options.World.Start("chain serve", StackBytes, () => Attend(connection));
         }
     }
 
@@ -193,7 +178,7 @@ public sealed class ChainListener : IDisposable
     /// <summary>Peers are told of a broadcast at the same moment: one may ask before this side has heard of it.</summary>
     BroadcastKey? Find(string name)
     {
-        var begun = Stopwatch.GetTimestamp();
+        var begun = _options.World.Now();
         lock (_gate)
         {
             while (!_closed)
@@ -206,8 +191,8 @@ public sealed class ChainListener : IDisposable
                 {
                     return null;
                 }
-                var left = (_options.Join * 0.8) - Stopwatch.GetElapsedTime(begun);
-                if (left <= TimeSpan.Zero || !Monitor.Wait(_gate, left))
+                var left = (_options.Join * 0.8) - _options.World.Since(begun);
+                if (left <= TimeSpan.Zero || !_options.World.Wait(_gate, left))
                 {
                     return null;
                 }

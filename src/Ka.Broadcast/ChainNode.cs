@@ -210,10 +210,10 @@ public sealed class ChainNode : IChainContent, IDisposable
         _receiver.Stop();
     }
 
-    static Task OnThread(string name, Action run, Action? broken = null)
+    Task OnThread(string name, Action run, Action? broken = null)
     {
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        new Thread(() =>
+        var done = new TaskCompletionSource(_options.World.Completion);
+        _options.World.Start(name, stackBytes: 0, () =>
         {
             try
             {
@@ -225,8 +225,7 @@ public sealed class ChainNode : IChainContent, IDisposable
                 broken?.Invoke();
                 done.SetException(e);
             }
-        })
-        { IsBackground = true, Name = name }.Start();
+        });
         return done.Task;
     }
 }

@@ -5,6 +5,9 @@ public sealed record ChainOptions
 {
     public static readonly ChainOptions Default = new();
 
+    /// <summary>Where it all happens: the real machine, unless a simulation runs the protocol.</summary>
+    internal BroadcastWorld World { get; init; } = BroadcastWorld.Real;
+
     /// <summary>Bytes a node keeps for successors that come late or lag; at least four chunks are taken.</summary>
     public int RingBytes { get; init; } = 32 * 1024 * 1024;
 

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Collections.Immutable;
-using System.Diagnostics;
 using System.Net.Sockets;
 using Ka.Core.Faults;
 
@@ -15,6 +14,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     /// <summary>Reasons kept as evidence.</summary>
     const int ReasonLimit = 8;
 
+    readonly BroadcastWorld _world = options.World;
     readonly object _gate = new();
     readonly UpstreamOrder _order = new(ticket.Upstreams);
     readonly Queue<string> _reasons = new();
@@ -23,7 +23,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     bool _everConnected;
     long _bytesIn;
     int _switches;
-    long _progressAt = Stopwatch.GetTimestamp();
+    long _progressAt = options.World.Now();
 
     public long BytesIn => Interlocked.Read(ref _bytesIn);
 
@@ -43,7 +43,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     /// <summary>Runs until all is verified, the ring is closed, or no source has given a byte for too long.</summary>
     public void Run()
     {
-        using var beat = new Timer(_ => Beat(), null, options.KeepAlive, options.KeepAlive);
+        using var beat = _world.Every(options.KeepAlive, Beat);
         var rounds = 0;
         while (true)
         {
@@ -101,7 +101,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
             {
                 _connections.ForEach(c => c.Abort());
             }
-            Monitor.PulseAll(_gate);
+            _world.PulseAll(_gate);
         }
     }
 
@@ -111,7 +111,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         {
             _stopped = true;
             _connections.ForEach(c => c.Abort());
-            Monitor.PulseAll(_gate);
+            _world.PulseAll(_gate);
         }
     }
 
@@ -143,7 +143,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
             {
                 _reasons.Dequeue();
             }
-            var left = options.Stall - Stopwatch.GetElapsedTime(_progressAt);
+            var left = options.Stall - _world.Since(_progressAt);
             if (left <= TimeSpan.Zero)
             {
                 var evidence = string.Join('\n', _reasons);
@@ -160,7 +160,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
             if (peer == _order.Server)
             {
                 var pause = options.Retry * Math.Min(8, 1 << Math.Min(rounds++, 3));
-                Monitor.Wait(_gate, pause < left ? pause : left);
+                _world.Wait(_gate, pause < left ? pause : left);
             }
             candidates = _order.Candidates();
         }
@@ -242,7 +242,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                     offset += length;
                     break;
                 case FrameKind.KeepAlive when length == 0:
-                    if (Stopwatch.GetElapsedTime(_progressAt) > options.Starve)
+                    if (_world.Since(_progressAt) > options.Starve)
                     {
                         return "it lives, but had nothing to give";
                     }
@@ -322,7 +322,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
             {
                 return false;
             }
-            _progressAt = Stopwatch.GetTimestamp(); // the time that the own disk took is no starvation
+            _progressAt = _world.Now(); // the time that the own disk took is no starvation
             var count = connection.Receive(room.Span);
             ring.Commit(generation, count);
             Interlocked.Add(ref _bytesIn, count);

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Diagnostics;
 using System.Net.Sockets;
 
 namespace Ka.Broadcast;
@@ -28,32 +27,31 @@ static class Probing
         for (var i = 0; i < peers.Length; i++)
         {
             var at = i;
-            new Thread(() =>
+            options.World.Start("chain probe", StackBytes, () =>
             {
                 var lives = Lives(peers[at], key, options);
                 lock (gate)
                 {
                     answers[at] = lives ? Answer.Lives : Answer.Dead;
-                    Monitor.PulseAll(gate);
+                    options.World.PulseAll(gate);
                 }
-            }, StackBytes)
-            { IsBackground = true, Name = "chain probe" }.Start();
+            });
         }
-        var begun = Stopwatch.GetTimestamp();
+        var begun = options.World.Now();
         TimeSpan? answered = null;
         lock (gate)
         {
             while (true)
             {
                 var best = Array.IndexOf(answers, Answer.Lives);
-                var now = Stopwatch.GetElapsedTime(begun);
+                var now = options.World.Since(begun);
                 answered ??= best < 0 ? null : now;
                 var left = (answered is { } first ? first + options.ProbeGrace : options.Probe) - now;
                 if (left <= TimeSpan.Zero || (best >= 0 && !answers.Take(best).Contains(Answer.None)) || answers.All(a => a == Answer.Dead))
                 {
                     return best < 0 ? null : peers[best];
                 }
-                Monitor.Wait(gate, left);
+                options.World.Wait(gate, left);
             }
         }
     }
