@@ -44,7 +44,8 @@ sealed class RingReader(long position, ChainConnection connection, bool followed
 /// <param name="successors">Successors to expect: the first bytes are kept for them for <see cref="ChainOptions.Gather"/>.</param>
 sealed class ByteRing(int capacity, long total, int successors, ChainOptions options)
 {
-    readonly byte[] _bytes = GC.AllocateUninitializedArray<byte>((int)Math.Max(1, Math.Min(capacity, total)));
+    readonly int _capacity = (int)Math.Max(1, Math.Min(capacity, total));
+    readonly RingStore _store = RingStore.Of((int)Math.Max(1, Math.Min(capacity, total)), options);
     readonly BroadcastWorld _world = options.World;
     readonly object _gate = new();
     readonly List<RingReader> _readers = [];
@@ -64,6 +65,9 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     long _heldSince;
 
     public long Total => total;
+
+    /// <summary>Where the bytes lie.</summary>
+    public RingStore Store => _store;
 
     /// <summary>Bytes received, verified and written, and how many successors are attached.</summary>
     public (long Head, long Verified, long Sunk, int Readers) Marks
@@ -86,10 +90,10 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         }
     }
 
-    /// <summary>Waits for room at the head and gives a contiguous piece of it. Lets go successors that hold the ring without reading.</summary>
-    public RingSignal Reserve(int generation, int wanted, out Memory<byte> room)
+    /// <summary>Waits for room at the head and says how many bytes the store takes there. Lets go successors that hold the ring without reading.</summary>
+    public RingSignal Reserve(int generation, int wanted, out int count)
     {
-        room = default;
+        count = 0;
         var waitingSince = _world.Now();
         lock (_gate)
         {
@@ -100,18 +104,16 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                     return _closed ? RingSignal.Closed : RingSignal.Rewound;
                 }
                 var oldest = Oldest();
-                var free = _bytes.Length - (_head - oldest);
-                var at = (int)(_head % _bytes.Length);
-                var count = (int)Math.Min(Math.Min(wanted, free), _bytes.Length - at);
+                var free = _capacity - (_head - oldest);
+                count = free > 0 ? (int)Math.Min(Math.Min(wanted, free), _store.Room(_head, oldest)) : 0;
                 if (count > 0)
                 {
-                    _floor = Math.Max(_floor, _head + count - _bytes.Length);
-                    room = _bytes.AsMemory(at, count);
+                    _floor = Math.Max(Math.Max(_floor, _store.Floor), _head + count - _capacity);
                     return RingSignal.Ready;
                 }
                 _world.Wait(_gate, TimeSpan.FromMilliseconds(Math.Min(100, options.SlowReader.TotalMilliseconds / 4)));
                 LetGoSlowReaders();
-                _sinkSlow = _head - _sunk >= _bytes.Length && _world.Since(waitingSince) > options.SlowSink;
+                _sinkSlow = _sunk == oldest && _world.Since(waitingSince) > options.SlowSink;
                 if (_sinkSlow)
                 {
                     _world.PulseAll(_gate);
@@ -134,26 +136,17 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         }
     }
 
-    /// <summary>Waits until a whole chunk is there and gives it in one or two pieces.</summary>
-    public RingSignal WaitChunk(long start, int length, out ReadOnlyMemory<byte> first, out ReadOnlyMemory<byte> second)
+    /// <summary>Waits until a whole chunk is there.</summary>
+    public RingSignal WaitChunk(long start, int length)
     {
-        first = second = default;
         lock (_gate)
         {
             while (!_closed && _head < start + length)
             {
                 _world.Wait(_gate);
             }
-            if (_closed)
-            {
-                return RingSignal.Closed;
-            }
+            return _closed ? RingSignal.Closed : RingSignal.Ready;
         }
-        var at = (int)(start % _bytes.Length);
-        var contiguous = Math.Min(length, _bytes.Length - at);
-        first = _bytes.AsMemory(at, contiguous);
-        second = _bytes.AsMemory(0, length - contiguous);
-        return RingSignal.Ready;
     }
 
     /// <summary>Everything before this offset has the right hash.</summary>
@@ -242,9 +235,9 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     }
 
     /// <summary>Moves the reader past what it has sent and waits for more, at most <paramref name="idle"/>.</summary>
-    public RingSignal Next(RingReader reader, int taken, int wanted, TimeSpan idle, out ArraySegment<byte> piece)
+    public RingSignal Next(RingReader reader, int taken, int wanted, TimeSpan idle, out int count)
     {
-        piece = default;
+        count = 0;
         lock (_gate)
         {
             if (taken > 0)
@@ -262,9 +255,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                 var limit = _verified < _suspectUntil ? _verified : _head;
                 if (limit > reader.Position)
                 {
-                    var at = (int)(reader.Position % _bytes.Length);
-                    var count = (int)Math.Min(Math.Min(wanted, limit - reader.Position), _bytes.Length - at);
-                    piece = new ArraySegment<byte>(_bytes, at, count);
+                    count = (int)Math.Min(wanted, limit - reader.Position);
                     reader.MovedAt = _world.Now(); // its patience counts from here, not from the time it waited
                     return RingSignal.Ready;
                 }

@@ -81,6 +81,7 @@ public sealed class ChainNode : IChainContent, IDisposable
     {
         Stop();
         _listener.Unregister(_ticket.Key, this);
+        _ring.Store.Dispose();
     }
 
     /// <summary>Takes a new order of sources, the server last; leaves the present one when it is not among them.</summary>
@@ -95,6 +96,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         }
         try
         {
+            using var tap = _ring.Store.Tap();
             if (reader.Position > wish.Offset)
             {
                 var later = new byte[sizeof(long)];
@@ -104,13 +106,16 @@ public sealed class ChainNode : IChainContent, IDisposable
             var taken = 0;
             while (true)
             {
-                var signal = _ring.Next(reader, taken, Math.Min(_options.BlockBytes, ChainConnection.FrameLimit), _options.KeepAlive, out var piece);
+                var signal = _ring.Next(reader, taken, Math.Min(_options.BlockBytes, ChainConnection.FrameLimit), _options.KeepAlive, out var count);
                 taken = 0;
                 switch (signal)
                 {
                     case RingSignal.Ready:
-                        connection.SendFrame(FrameKind.Data, piece);
-                        taken = piece.Count;
+                        taken = tap.Send(connection, reader.Position, count);
+                        if (taken == 0)
+                        {
+                            return; // let go meanwhile
+                        }
                         Interlocked.Add(ref _bytesOut, taken);
                         break;
                     case RingSignal.Idle:
@@ -138,17 +143,24 @@ public sealed class ChainNode : IChainContent, IDisposable
     {
         var manifest = _ticket.Manifest;
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        using var tap = _ring.Store.Tap();
+        var isRead = !(manifest.IsUnverified && _sink == Stream.Null);
         var index = 0;
         var chunks = (manifest.Bytes + manifest.ChunkBytes - 1) / manifest.ChunkBytes;
         while (index < chunks)
         {
             var start = (long)index * manifest.ChunkBytes;
             var length = (int)Math.Min(manifest.ChunkBytes, manifest.Bytes - start);
-            if (_ring.WaitChunk(start, length, out var first, out var second) != RingSignal.Ready)
+            if (_ring.WaitChunk(start, length) != RingSignal.Ready)
             {
                 return;
             }
-            if (!manifest.IsUnverified && !Proves(hash, first.Span, second.Span, manifest.ChunkHashes[index]))
+            ReadOnlySpan<byte> first = default, second = default;
+            if (isRead)
+            {
+                tap.Chunk(start, length, out first, out second);
+            }
+            if (!manifest.IsUnverified && !Proves(hash, first, second, manifest.ChunkHashes[index]))
             {
                 if (!_receiver.BadChunk(start, length))
                 {
@@ -158,14 +170,14 @@ public sealed class ChainNode : IChainContent, IDisposable
                 continue;
             }
             _ring.Verified(start + length);
-            if (!Write(first.Span) || !Write(second.Span))
+            if (isRead && !(Write(first) && Write(second)))
             {
                 return;
             }
             _ring.Sunk(start + length);
             index++;
         }
-        _complete = Write([]);
+        _complete = Flush();
     }
 
     static bool Proves(IncrementalHash hash, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, string expected)
@@ -177,24 +189,38 @@ public sealed class ChainNode : IChainContent, IDisposable
         return digest.SequenceEqual(Convert.FromHexString(expected));
     }
 
-    /// <summary>Hands verified bytes to the sink; an empty piece flushes it.</summary>
+    bool Flush()
+    {
+        try
+        {
+            _sink.Flush();
+            return true;
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or UnauthorizedAccessException)
+        {
+            return Refused(e);
+        }
+    }
+
+    /// <summary>Hands verified bytes to the sink.</summary>
     bool Write(ReadOnlySpan<byte> bytes)
     {
         try
         {
             _sink.Write(bytes);
-            if (bytes.IsEmpty)
-            {
-                _sink.Flush();
-            }
             return true;
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException or UnauthorizedAccessException)
         {
-            _sinkFailed = true;
-            Fail(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking program took no more bytes.", e.Message));
-            return false;
+            return Refused(e);
         }
+    }
+
+    bool Refused(Exception e)
+    {
+        _sinkFailed = true;
+        Fail(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking program took no more bytes.", e.Message));
+        return false;
     }
 
     /// <summary>The first fault counts.</summary>

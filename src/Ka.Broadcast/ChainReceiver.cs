@@ -235,7 +235,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                     {
                         return WrongLength($"it gave more than the {until ?? ring.Total} bytes that there are to have");
                     }
-                    if (!Take(connection, generation, length))
+                    if (!Take(connection, generation, offset, length))
                     {
                         return null;
                     }
@@ -314,7 +314,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     }
 
     /// <summary>Receives straight into the ring; false when the ring was rewound or closed.</summary>
-    bool Take(ChainConnection connection, int generation, int length)
+    bool Take(ChainConnection connection, int generation, long offset, int length)
     {
         while (length > 0)
         {
@@ -323,9 +323,10 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                 return false;
             }
             _progressAt = _world.Now(); // the time that the own disk took is no starvation
-            var count = connection.Receive(room.Span);
+            var count = ring.Store.Receive(connection, offset, room);
             ring.Commit(generation, count);
             Interlocked.Add(ref _bytesIn, count);
+            offset += count;
             length -= count;
         }
         return true;

@@ -112,6 +112,7 @@ public sealed class ChainSource : IDisposable
         readonly string _path;
         readonly long _bytes;
         readonly ChainOptions _options;
+        readonly bool _givesPages;
         long _bytesOut;
         int _served;
 
@@ -122,6 +123,7 @@ public sealed class ChainSource : IDisposable
             _options = options;
             _file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read, FileOptions.SequentialScan);
             FileBytes = RandomAccess.GetLength(_file);
+            _givesPages = Pipe.Takes(_file);
         }
 
         public long FileBytes { get; }
@@ -137,7 +139,11 @@ public sealed class ChainSource : IDisposable
                 connection.SendFrame(FrameKind.Refused);
                 return;
             }
-            var block = new byte[Math.Min(_options.BlockBytes, ChainConnection.FrameLimit)];
+            if (_options.ZeroCopy && _givesPages)
+            {
+                offset = SendPages(connection, offset, end);
+            }
+            var block = new byte[offset < end ? Math.Min(_options.BlockBytes, ChainConnection.FrameLimit) : 0];
             while (offset < end)
             {
                 var count = RandomAccess.Read(_file, block.AsSpan(0, (int)Math.Min(block.Length, end - offset)), offset);
@@ -152,6 +158,22 @@ public sealed class ChainSource : IDisposable
             connection.SendFrame(FrameKind.End);
             connection.Finish(_options.ServerSend);
             Interlocked.Increment(ref _served);
+        }
+
+        /// <summary>Sends frames that nobody copies, as far as there are bytes and the connection can. Returns where it stopped.</summary>
+        long SendPages(ChainConnection connection, long offset, long end)
+        {
+            while (true)
+            {
+                var held = Math.Min(end, RandomAccess.GetLength(_file)) - offset;
+                var count = (int)Math.Min(held, Math.Min(_options.BlockBytes, ChainConnection.FrameLimit));
+                if (count <= 0 || !connection.TrySendData(_file, offset, count))
+                {
+                    return offset;
+                }
+                offset += count;
+                Interlocked.Add(ref _bytesOut, count);
+            }
         }
 
         public void Dispose() => _file.Dispose();

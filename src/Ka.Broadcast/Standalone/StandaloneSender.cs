@@ -72,6 +72,9 @@ public sealed class StandaloneSender(SendRequest request)
         }
     }
 
+    /// <summary>From the moment when all had come, or were no longer awaited, until the last one had it.</summary>
+    public TimeSpan Took { get; private set; }
+
     /// <summary>Bytes that the source itself has sent.</summary>
     public long BytesOut { get; private set; }
 
@@ -108,11 +111,13 @@ public sealed class StandaloneSender(SendRequest request)
             return unserved;
         }
         Gather(changed, cancel);
+        var begun = Stopwatch.GetTimestamp();
         if (Begin(manifest, new ChainPeer(request.Listen.Address.ToString(), source.Port)) is { } nobody)
         {
             return nobody;
         }
         Watch(source, changed, cancel);
+        Took = Stopwatch.GetElapsedTime(begun);
         Dismiss();
         return null;
     }

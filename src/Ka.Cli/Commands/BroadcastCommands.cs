@@ -71,15 +71,14 @@ static class BroadcastCommands
                 return Refuse($"there is no file '{source}'");
             var sender = new StandaloneSender(new SendRequest(
                 source.FullName, at, key!, names, parsed.GetValue(count) ?? names.Length, TimeSpan.FromSeconds(parsed.GetValue(wait)), !parsed.GetValue(plain), ChainOptions.Default));
-            var clock = Stopwatch.StartNew();
             var talk = parsed.GetValue(Common.Quiet) ? null : new SendTalk(sender);
             if (sender.Run(() => talk?.Look(), CancellationToken.None) is { } fault)
                 return Say(fault);
-            return Summary(sender, source.Length, clock.Elapsed);
+            return Summary(sender, source.Length);
         }
     }
 
-    static int Summary(StandaloneSender sender, long bytes, TimeSpan took)
+    static int Summary(StandaloneSender sender, long bytes)
     {
         var states = sender.States;
         foreach (var state in states.Where(s => s.State != "done"))
@@ -87,7 +86,7 @@ static class BroadcastCommands
         var done = states.Count(s => s.State == "done");
         var twice = states.Sum(s => s.State == "done" ? Math.Max(0, s.Progress!.BytesIn - bytes) : 0);
         Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"{done} of {states.Length} have it: {bytes} bytes in {took.TotalSeconds:0.00} s; the sender sent {sender.BytesOut} bytes, {twice} came twice"));
+            CultureInfo.InvariantCulture, $"{done} of {states.Length} have it: {bytes} bytes in {sender.Took.TotalSeconds:0.00} s; the sender sent {sender.BytesOut} bytes, {twice} came twice"));
         return done == states.Length ? ExitCodes.Done : done == 0 ? ExitCodes.AllFailed : ExitCodes.SomeFailed;
     }
 
@@ -169,7 +168,7 @@ sealed class ReceivingSink : IDisposable
     public Stream Stream { get; }
 
     /// <summary>A file, made anew, or a block device.</summary>
-    public static ReceivingSink To(string path) =>
+    public static ReceivingSink To(string path) => path is "null" or "/dev/null" ? new(Stream.Null, null) :
         new(new FileStream(path, path.StartsWith("/dev/", StringComparison.Ordinal) ? FileMode.Open : FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0), null);
 
     public static ReceivingSink Into(string[] words)
