@@ -14,6 +14,9 @@ enum RingSignal
     /// <summary>This reader was let go.</summary>
     Dropped,
 
+    /// <summary>The receiving thread has begun a frame for this reader, which took only a part of it at once: the rest has to follow.</summary>
+    Unfinished,
+
     /// <summary>All bytes have been taken.</summary>
     End,
 
@@ -23,7 +26,7 @@ enum RingSignal
 
 /// <summary>A successor's place in the ring.</summary>
 /// <param name="followed">Somebody will come in its place should it be lost.</param>
-sealed class RingReader(long position, ChainConnection connection, bool followed, long now)
+sealed class RingReader(long position, ChainConnection connection, RingTap tap, bool followed, long now)
 {
     public bool Followed { get; } = followed;
 
@@ -34,6 +37,17 @@ sealed class RingReader(long position, ChainConnection connection, bool followed
     public bool Dropped { get; set; }
 
     public ChainConnection Connection { get; } = connection;
+
+    public RingTap Tap { get; } = tap;
+
+    /// <summary>Its thread waits for bytes.</summary>
+    public bool Waits { get; set; }
+
+    /// <summary>The receiving thread sends for it at present; its own keeps off.</summary>
+    public bool IsLent { get; set; }
+
+    /// <summary>Bytes of a begun frame that are still to be sent.</summary>
+    public int Unfinished { get; set; }
 }
 
 /// <summary>
@@ -48,6 +62,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     readonly RingStore _store = RingStore.Of((int)Math.Max(1, Math.Min(capacity, total)), options);
     readonly BroadcastWorld _world = options.World;
     readonly object _gate = new();
+    readonly object _chunkGate = new();
     readonly List<RingReader> _readers = [];
     long _floor;
     long _head;
@@ -57,6 +72,10 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     int _generation;
     bool _sinkSlow;
     bool _closed;
+    bool _wantsRoom;
+    bool _sinksAtOnce;
+    long _wanted = long.MaxValue;
+    long _sent;
     int _arrived;
     int _served;
     readonly long _begun = options.World.Now();
@@ -69,14 +88,14 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     /// <summary>Where the bytes lie.</summary>
     public RingStore Store => _store;
 
-    /// <summary>Bytes received, verified and written, and how many successors are attached.</summary>
-    public (long Head, long Verified, long Sunk, int Readers) Marks
+    /// <summary>Bytes received, verified, written and sent, and how many successors are attached.</summary>
+    public (long Head, long Verified, long Sunk, long Sent, int Readers) Marks
     {
         get
         {
             lock (_gate)
             {
-                return (_head, _verified, _sunk, _readers.Count);
+                return (_head, _verified, _sunk, _sent, _readers.Count);
             }
         }
     }
@@ -111,7 +130,9 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                     _floor = Math.Max(Math.Max(_floor, _store.Floor), _head + count - _capacity);
                     return RingSignal.Ready;
                 }
+                _wantsRoom = true;
                 _world.Wait(_gate, TimeSpan.FromMilliseconds(Math.Min(100, options.SlowReader.TotalMilliseconds / 4)));
+                _wantsRoom = false;
                 LetGoSlowReaders();
                 _sinkSlow = _sunk == oldest && _world.Since(waitingSince) > options.SlowSink;
                 if (_sinkSlow)
@@ -122,31 +143,108 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         }
     }
 
-    /// <summary>Makes received bytes readable; bytes of an older generation are forgotten.</summary>
+    /// <summary>
+    /// Makes received bytes readable; bytes of an older generation are forgotten. A lone successor that waits for just these bytes gets them
+    /// here and now, as far as it takes them at once: to wake its thread would cost more.
+    /// </summary>
     public void Commit(int generation, int count)
     {
+        RingReader? lent = null;
+        bool isWanted;
         lock (_gate)
         {
-            if (_generation == generation)
+            if (_generation != generation)
             {
-                _head += count;
-                _sinkSlow = false;
+                return;
+            }
+            _head += count;
+            _sinkSlow = false;
+            if (_sinksAtOnce)
+            {
+                _verified = _sunk = _head;
+            }
+            if (isWanted = _head >= _wanted)
+            {
+                _wanted = long.MaxValue;
+            }
+            if (_verified >= _suspectUntil && _readers is [{ Waits: true, Dropped: false, Tap.SendsAtOnce: true } only] && only.Position == _head - count)
+            {
+                (lent, only.IsLent) = (only, true);
+            }
+            else if (_readers.Count > 0)
+            {
+                _world.PulseAll(_gate);
+            }
+        }
+        if (isWanted)
+        {
+            WakeVerifier();
+        }
+        if (lent is not null)
+        {
+            SendFor(lent, count);
+        }
+    }
+
+    void SendFor(RingReader reader, int count)
+    {
+        var (sent, unfinished) = (0, 0);
+        try
+        {
+            sent = reader.Tap.SendAtOnce(reader.Connection, reader.Position, count, out unfinished);
+        }
+        catch (Exception e) when (e is System.Net.Sockets.SocketException or ObjectDisposedException or IOException)
+        {
+            reader.Connection.Abort();
+            unfinished = 1; // its own thread meets the failure there
+        }
+        lock (_gate)
+        {
+            reader.Position += sent;
+            _sent += sent;
+            (reader.Unfinished, reader.IsLent, reader.MovedAt) = (unfinished, false, _world.Now());
+            if (unfinished > 0 || reader.Position < _head || reader.Position >= total || reader.Dropped || _closed)
+            {
                 _world.PulseAll(_gate);
             }
         }
     }
 
-    /// <summary>Waits until a whole chunk is there.</summary>
-    public RingSignal WaitChunk(long start, int length)
+    /// <summary>The verifier waits at a gate of its own, so that it wakes once for each chunk.</summary>
+    void WakeVerifier()
+    {
+        lock (_chunkGate)
+        {
+            _world.PulseAll(_chunkGate);
+        }
+    }
+
+    /// <summary>From now on whatever comes counts as verified and written: nobody looks at it.</summary>
+    public void SinkAtOnce()
     {
         lock (_gate)
         {
-            while (!_closed && _head < start + length)
-            {
-                _world.Wait(_gate);
-            }
-            return _closed ? RingSignal.Closed : RingSignal.Ready;
+            _sinksAtOnce = true;
+            _verified = _sunk = _head;
+            _world.PulseAll(_gate);
         }
+    }
+
+    /// <summary>Waits until everything before this offset is there.</summary>
+    public RingSignal WaitHead(long until)
+    {
+        lock (_gate)
+        {
+            _wanted = until;
+        }
+        lock (_chunkGate)
+        {
+            while (!Volatile.Read(ref _closed) && Volatile.Read(ref _head) < until)
+            {
+                _world.Wait(_chunkGate);
+            }
+        }
+        return Volatile.Read(ref _closed) ? RingSignal.Closed : RingSignal.Ready;
     }
 
     /// <summary>Everything before this offset has the right hash.</summary>
@@ -155,7 +253,10 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         lock (_gate)
         {
             _verified = offset;
-            _world.PulseAll(_gate);
+            if (_suspectUntil > 0 || offset >= total)
+            {
+                _world.PulseAll(_gate);
+            }
         }
     }
 
@@ -165,7 +266,10 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         lock (_gate)
         {
             _sunk = offset;
-            _world.PulseAll(_gate);
+            if (_wantsRoom)
+            {
+                _world.PulseAll(_gate);
+            }
         }
     }
 
@@ -202,7 +306,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     }
 
     /// <summary>Adds a successor at this offset, or at the lowest one that is still held: from there on nothing is overwritten before it has read it.</summary>
-    public RingReader? Attach(Wish wish, ChainConnection connection)
+    public RingReader? Attach(Wish wish, ChainConnection connection, RingTap tap)
     {
         lock (_gate)
         {
@@ -210,7 +314,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             {
                 return null;
             }
-            var reader = new RingReader(Math.Max(wish.Offset, _floor), connection, wish.Followed, _world.Now());
+            var reader = new RingReader(Math.Max(wish.Offset, _floor), connection, tap, wish.Followed, _world.Now());
             _readers.Add(reader);
             _arrived++;
             _held = long.MaxValue;
@@ -243,14 +347,29 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             if (taken > 0)
             {
                 reader.Position += taken;
-                _world.PulseAll(_gate);
+                reader.Unfinished = 0;
+                _sent += taken;
+                if (_wantsRoom)
+                {
+                    _world.PulseAll(_gate);
+                }
             }
             var begun = _world.Now();
             while (true)
             {
+                if (reader.IsLent)
+                {
+                    _world.Wait(_gate, idle);
+                    continue;
+                }
                 if (_closed || reader.Dropped)
                 {
                     return _closed ? RingSignal.Closed : RingSignal.Dropped;
+                }
+                if (reader.Unfinished > 0)
+                {
+                    count = reader.Unfinished;
+                    return RingSignal.Unfinished;
                 }
                 var limit = _verified < _suspectUntil ? _verified : _head;
                 if (limit > reader.Position)
@@ -267,11 +386,14 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                 {
                     return RingSignal.Dropped;
                 }
-                var left = idle - _world.Since(begun);
-                if (left <= TimeSpan.Zero || !_world.Wait(_gate, left))
+                var left = idle - _world.Since(Math.Max(begun, reader.MovedAt));
+                if (left <= TimeSpan.Zero)
                 {
                     return RingSignal.Idle;
                 }
+                reader.Waits = true;
+                _world.Wait(_gate, left);
+                reader.Waits = false;
             }
         }
     }
@@ -305,6 +427,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             }
             _world.PulseAll(_gate);
         }
+        WakeVerifier();
     }
 
     long Oldest()

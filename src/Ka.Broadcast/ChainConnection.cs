@@ -125,6 +125,20 @@ sealed class ChainConnection : IDisposable
         socket.SendFrom(from, count);
     }
 
+    /// <summary>As <see cref="SendData"/>, but sends only as much of the payload as goes without waiting, and returns how much that was; -1 when not even a frame could be begun.</summary>
+    public int SendDataAtOnce(Pipe from, int count)
+    {
+        var socket = (SocketWire)_socket;
+        if (!socket.TrySendAhead(Header(FrameKind.Data, count)))
+        {
+            return -1;
+        }
+        return socket.SendAtOnce(from, count);
+    }
+
+    /// <summary>Sends the rest of a begun payload.</summary>
+    public void SendRest(Pipe from, int count) => ((SocketWire)_socket).SendFrom(from, count);
+
     /// <summary>Sends a data frame whose payload is a part of a file; false where this connection cannot.</summary>
     public bool TrySendData(SafeFileHandle file, long offset, int count)
     {

@@ -22,7 +22,6 @@ public sealed class ChainNode : IChainContent, IDisposable
     readonly Stream _sink;
     readonly ByteRing _ring;
     readonly ChainReceiver _receiver;
-    long _bytesOut;
     Fault? _fault;
     bool _sinkFailed;
     bool _complete;
@@ -47,8 +46,8 @@ public sealed class ChainNode : IChainContent, IDisposable
     {
         get
         {
-            var (head, verified, sunk, readers) = _ring.Marks;
-            return new ChainProgress(_ring.Total, _receiver.BytesIn, Interlocked.Read(ref _bytesOut), verified, sunk,
+            var (head, verified, sunk, sent, readers) = _ring.Marks;
+            return new ChainProgress(_ring.Total, _receiver.BytesIn, sent, verified, sunk,
                 head - sunk, _receiver.Upstream, readers, _receiver.Switches);
         }
     }
@@ -89,14 +88,14 @@ public sealed class ChainNode : IChainContent, IDisposable
 
     void IChainContent.Serve(ChainConnection connection, Wish wish)
     {
-        if (_ring.Attach(wish, connection) is not { } reader)
+        using var tap = _ring.Store.Tap();
+        if (_ring.Attach(wish, connection, tap) is not { } reader)
         {
             connection.SendFrame(FrameKind.Refused);
             return;
         }
         try
         {
-            using var tap = _ring.Store.Tap();
             if (reader.Position > wish.Offset)
             {
                 var later = new byte[sizeof(long)];
@@ -116,7 +115,9 @@ public sealed class ChainNode : IChainContent, IDisposable
                         {
                             return; // let go meanwhile
                         }
-                        Interlocked.Add(ref _bytesOut, taken);
+                        break;
+                    case RingSignal.Unfinished:
+                        tap.Finish(connection, taken = count);
                         break;
                     case RingSignal.Idle:
                         connection.SendFrame(FrameKind.KeepAlive);
@@ -143,23 +144,24 @@ public sealed class ChainNode : IChainContent, IDisposable
     {
         var manifest = _ticket.Manifest;
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        if (manifest.IsUnverified && _sink == Stream.Null)
+        {
+            _ring.SinkAtOnce();
+            _complete = _ring.WaitHead(manifest.Bytes) == RingSignal.Ready;
+            return;
+        }
         using var tap = _ring.Store.Tap();
-        var isRead = !(manifest.IsUnverified && _sink == Stream.Null);
         var index = 0;
         var chunks = (manifest.Bytes + manifest.ChunkBytes - 1) / manifest.ChunkBytes;
         while (index < chunks)
         {
             var start = (long)index * manifest.ChunkBytes;
             var length = (int)Math.Min(manifest.ChunkBytes, manifest.Bytes - start);
-            if (_ring.WaitChunk(start, length) != RingSignal.Ready)
+            if (_ring.WaitHead(start + length) != RingSignal.Ready)
             {
                 return;
             }
-            ReadOnlySpan<byte> first = default, second = default;
-            if (isRead)
-            {
-                tap.Chunk(start, length, out first, out second);
-            }
+            tap.Chunk(start, length, out var first, out var second);
             if (!manifest.IsUnverified && !Proves(hash, first, second, manifest.ChunkHashes[index]))
             {
                 if (!_receiver.BadChunk(start, length))
@@ -170,7 +172,7 @@ public sealed class ChainNode : IChainContent, IDisposable
                 continue;
             }
             _ring.Verified(start + length);
-            if (isRead && !(Write(first) && Write(second)))
+            if (!Write(first) || !Write(second))
             {
                 return;
             }

@@ -142,6 +142,7 @@ static partial class Kernel
     public const int SetPipeSize = 1031;
     public const int MovePages = 1;
     public const int DoNotWait = 2;
+    public const int SendNow = 0x40;
     public const int NoSignal = 0x4000;
     public const int MoreComes = 0x8000;
 

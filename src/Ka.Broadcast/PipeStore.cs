@@ -221,6 +221,24 @@ sealed class PipeStore : RingStore
             return held;
         }
 
+        public override bool SendsAtOnce => true;
+
+        public override int SendAtOnce(ChainConnection to, long offset, int count, out int unfinished)
+        {
+            var held = store.Double(own, offset, count);
+            var sent = held > 0 ? to.SendDataAtOnce(own, held) : 0;
+            if (sent < 0)
+            {
+                own.Drain();
+                unfinished = 0;
+                return 0;
+            }
+            unfinished = held - sent;
+            return sent;
+        }
+
+        public override void Finish(ChainConnection to, int count) => to.SendRest(own, count);
+
         public override void Chunk(long start, int length, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second)
         {
             if (_chunk.Length < length)

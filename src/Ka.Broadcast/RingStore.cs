@@ -33,6 +33,15 @@ abstract class RingTap : IDisposable
     /// <summary>Sends a data frame with at most <paramref name="count"/> bytes from this offset. Returns their number; zero when they are no longer held.</summary>
     public abstract int Send(ChainConnection to, long offset, int count);
 
+    /// <summary>Whether <see cref="SendAtOnce"/> works.</summary>
+    public virtual bool SendsAtOnce => false;
+
+    /// <summary>As <see cref="Send"/>, but without waiting: returns what was sent, and how much of the begun frame is still to be sent by <see cref="Finish"/>.</summary>
+    public virtual int SendAtOnce(ChainConnection to, long offset, int count, out int unfinished) => throw new NotSupportedException();
+
+    /// <summary>Sends the rest of a begun frame.</summary>
+    public virtual void Finish(ChainConnection to, int count) => throw new NotSupportedException();
+
     /// <summary>The bytes of a chunk, in one or two pieces that stay valid until the next call.</summary>
     public abstract void Chunk(long start, int length, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second);
 

@@ -51,6 +51,18 @@ sealed partial class SocketWire
         }
     }
 
+    /// <summary>As <see cref="SendAhead"/>; false when none of it goes without waiting.</summary>
+    public bool TrySendAhead(ReadOnlySpan<byte> bytes)
+    {
+        var sent = Kernel.Send(_socket.SafeHandle, ref MemoryMarshal.GetReference(bytes), bytes.Length, Kernel.NoSignal | Kernel.MoreComes | Kernel.SendNow);
+        if (sent < 0 && Marshal.GetLastPInvokeError() is (Kernel.TryAgain or Kernel.Interrupted))
+        {
+            return false;
+        }
+        SendAhead(bytes[Sent(sent)..]);
+        return true;
+    }
+
     /// <summary>Sends exactly these bytes out of a pipe.</summary>
     public void SendFrom(Pipe pipe, int count)
     {
@@ -58,6 +70,13 @@ sealed partial class SocketWire
         {
             count -= Sent(Kernel.Splice(pipe.Output, 0, _socket.SafeHandle, 0, count, Kernel.MovePages));
         }
+    }
+
+    /// <summary>Sends what goes without waiting, and returns how much that was.</summary>
+    public int SendAtOnce(Pipe pipe, int count)
+    {
+        var sent = Kernel.Splice(pipe.Output, 0, _socket.SafeHandle, 0, count, Kernel.DoNotWait | Kernel.MovePages);
+        return sent < 0 && Marshal.GetLastPInvokeError() == Kernel.TryAgain ? 0 : Sent(sent);
     }
 
     /// <summary>Sends exactly these bytes of a file. Should it have become shorter meanwhile, the connection is of no more use.</summary>
