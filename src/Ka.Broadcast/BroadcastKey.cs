@@ -33,6 +33,9 @@ public sealed class BroadcastKey
         return key is not null;
     }
 
+    /// <summary>The key of one stripe of the image: a broadcast of its own.</summary>
+    public BroadcastKey Stripe(int index) => new(Sign([.. "ka-broadcast-stripe"u8, (byte)index]));
+
     internal byte[] Sign(ReadOnlySpan<byte> message) => HMACSHA256.HashData(_secret, message);
 
     internal bool Verifies(ReadOnlySpan<byte> message, ReadOnlySpan<byte> mac) =>

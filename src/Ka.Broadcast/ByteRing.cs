@@ -472,7 +472,8 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
 
     void Hold(RingReader reader)
     {
-        if (reader.Followed && reader.Position < total)
+        var others = _readers.Count(r => r != reader && !r.Dropped);
+        if (reader.Followed && reader.Position < total && others < Math.Max(1, successors)) // else the one that comes in its place is here
         {
             _held = Math.Min(_held, reader.Position);
             _heldSince = _world.Now();

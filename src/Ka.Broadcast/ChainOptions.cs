@@ -26,8 +26,8 @@ public sealed record ChainOptions
     /// <summary>How long the bytes after a lost successor's place are kept for the one that comes instead.</summary>
     public TimeSpan Hold { get; init; } = TimeSpan.FromSeconds(1.5);
 
-    /// <summary>How long candidates for a lost source have to answer; all are asked at once.</summary>
-    public TimeSpan Probe { get; init; } = TimeSpan.FromSeconds(1);
+    /// <summary>How long candidates for a lost source have to answer; all are asked at once. It is lost time where none of them lives.</summary>
+    public TimeSpan Probe { get; init; } = TimeSpan.FromMilliseconds(400);
 
     /// <summary>How long a better candidate is waited for once one has answered.</summary>
     public TimeSpan ProbeGrace { get; init; } = TimeSpan.FromMilliseconds(50);

@@ -36,12 +36,45 @@ public sealed class ChainSource : IDisposable
         ? Register(parsed, path, bytes)
         : Fault.Of(FaultCodes.RequestInvalid, "A broadcast key has 64 hexadecimal digits.");
 
-    internal Fault? Register(BroadcastKey key, string path, long bytes)
+    /// <summary>Begins to serve a file as <see cref="Stripe.Pair"/> stripes, each under its own key. Null, or why it cannot be served.</summary>
+    public Fault? RegisterStripes(BroadcastKey key, string path, long bytes, int chunkBytes)
+    {
+        for (var i = 0; i < Stripe.Pair; i++)
+        {
+            if (Register(key.Stripe(i), path, bytes, new Stripe(i, Stripe.Pair, chunkBytes)) is { } fault)
+            {
+                UnregisterStripes(key);
+                return fault;
+            }
+        }
+        return null;
+    }
+
+    public void UnregisterStripes(BroadcastKey key)
+    {
+        for (var i = 0; i < Stripe.Pair; i++)
+        {
+            Unregister(key.Stripe(i));
+        }
+    }
+
+    /// <summary>The report of a broadcast of stripes, all together; null when it is not registered.</summary>
+    public SourceReport? ReportStripes(BroadcastKey key)
+    {
+        var reports = Enumerable.Range(0, Stripe.Pair).Select(i => Report(key.Stripe(i))).OfType<SourceReport>().ToArray();
+        return reports.Length == 0
+            ? null
+            : new SourceReport(reports[0].Path, reports.Sum(r => r.Bytes), reports.Sum(r => r.Connections), reports.Sum(r => r.BytesOut), reports.Sum(r => r.Served));
+    }
+
+    internal Fault? Register(BroadcastKey key, string path, long bytes) => Register(key, path, bytes, Stripe.Whole);
+
+    Fault? Register(BroadcastKey key, string path, long bytes, Stripe stripe)
     {
         FileContent content;
         try
         {
-            content = new FileContent(path, bytes, _options);
+            content = new FileContent(path, stripe.Bytes(bytes), _options, stripe);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -113,13 +146,15 @@ public sealed class ChainSource : IDisposable
         readonly long _bytes;
         readonly ChainOptions _options;
         readonly bool _givesPages;
+        readonly Stripe _stripe;
         long _bytesOut;
         int _served;
 
-        public FileContent(string path, long bytes, ChainOptions options)
+        public FileContent(string path, long bytes, ChainOptions options, Stripe stripe)
         {
             _path = path;
             _bytes = bytes;
+            _stripe = stripe;
             _options = options;
             _file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read, FileOptions.SequentialScan);
             FileBytes = RandomAccess.GetLength(_file);
@@ -146,7 +181,8 @@ public sealed class ChainSource : IDisposable
             var block = new byte[offset < end ? Math.Min(_options.BlockBytes, ChainConnection.FrameLimit) : 0];
             while (offset < end)
             {
-                var count = RandomAccess.Read(_file, block.AsSpan(0, (int)Math.Min(block.Length, end - offset)), offset);
+                var wanted = (int)Math.Min(block.Length, Math.Min(end - offset, _stripe.Together(offset)));
+                var count = RandomAccess.Read(_file, block.AsSpan(0, wanted), _stripe.InImage(offset));
                 if (count == 0)
                 {
                     break; // the file was cut short meanwhile: the early end tells the node
@@ -165,9 +201,10 @@ public sealed class ChainSource : IDisposable
         {
             while (true)
             {
-                var held = Math.Min(end, RandomAccess.GetLength(_file)) - offset;
+                var at = _stripe.InImage(offset);
+                var held = Math.Min(Math.Min(end - offset, _stripe.Together(offset)), RandomAccess.GetLength(_file) - at);
                 var count = (int)Math.Min(held, Math.Min(_options.BlockBytes, ChainConnection.FrameLimit));
-                if (count <= 0 || !connection.TrySendData(_file, offset, count))
+                if (count <= 0 || !connection.TrySendData(_file, at, count))
                 {
                     return offset;
                 }

@@ -55,6 +55,16 @@ public sealed record ImageManifest(long Bytes, string Sha256, int ChunkBytes, Im
         return Of(file, chunkBytes, cancel);
     }
 
+    /// <summary>
+    /// The manifest of one stripe. Its whole is proved chunk by chunk: in place of the hash of its bytes stands the one of its chunks' hashes.
+    /// </summary>
+    public ImageManifest Stripe(Stripe stripe)
+    {
+        ImmutableArray<string> hashes = [.. ChunkHashes.Where((_, i) => i % stripe.Of == stripe.Index)];
+        var digest = IsUnverified ? "" : Convert.ToHexStringLower(SHA256.HashData(System.Text.Encoding.ASCII.GetBytes(string.Concat(hashes))));
+        return new ImageManifest(stripe.Bytes(Bytes), digest, ChunkBytes, hashes);
+    }
+
     /// <summary>Whether lengths and hashes agree with each other.</summary>
     public bool IsSound =>
         Bytes >= 0 && Sha256.Length == 64 && ChunkBytes is > 0 and <= ChunkLimit

@@ -95,7 +95,7 @@ static class BroadcastCommands
         var from = new Option<string>("--from") { Description = "ADDRESS:PORT of the sender", Required = true };
         var name = new Option<string?>("--name") { Description = "Name of this receiver (default: the host's)" };
         var listen = new Option<string?>("--listen", "-l") { Description = "Address for the next in the chain (default: the one that reaches the sender)" };
-        var to = new Option<string?>("--to") { Description = "File or block device that it is written to" };
+        var to = new Option<string[]>("--to") { Description = "File, made anew, or block device that it is written to, or null; may be given several times" };
         var wait = new Option<int>("--wait") { Description = "Seconds to seek the sender", DefaultValueFactory = _ => 60 };
         var program = new Argument<string[]>("PROGRAM") { Description = "After --: a program that gets it as its input, with its arguments", Arity = ArgumentArity.ZeroOrMore };
         var command = new Command("recv", "Receive what a sender sends, and pass it on to the next") { from, Key, name, listen, to, wait, program };
@@ -109,14 +109,15 @@ static class BroadcastCommands
             if (KeyOf(parsed, out var key) is { } bad)
                 return Refuse(bad);
             var words = parsed.GetValue(program) ?? [];
-            if (words.Length == 0 == parsed.GetValue(to) is null)
-                return Refuse("say where it goes: either --to FILE, or -- PROGRAM ARGUMENTS");
+            var places = parsed.GetValue(to) ?? [];
+            if (words.Length == 0 && places.Length == 0)
+                return Refuse("say where it goes: --to FILE, or -- PROGRAM ARGUMENTS, or both");
             ReceivingSink sink;
             try
             {
-                sink = words.Length > 0 ? ReceivingSink.Into(words) : ReceivingSink.To(parsed.GetValue(to)!);
+                sink = new ReceivingSink(places, words);
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.ComponentModel.Win32Exception)
+            catch (IOException e)
             {
                 return Refuse($"it cannot be written: {e.Message}");
             }
@@ -155,54 +156,6 @@ static class BroadcastCommands
     {
         Console.Error.WriteLine(Terminal.Safe("ka: " + why));
         return ExitCodes.Usage;
-    }
-}
-
-/// <summary>Where a receiver puts what comes.</summary>
-sealed class ReceivingSink : IDisposable
-{
-    readonly Process? _program;
-
-    ReceivingSink(Stream stream, Process? program) => (Stream, _program) = (stream, program);
-
-    public Stream Stream { get; }
-
-    /// <summary>A file, made anew, or a block device.</summary>
-    public static ReceivingSink To(string path) => path is "null" or "/dev/null" ? new(Stream.Null, null) :
-        new(new FileStream(path, path.StartsWith("/dev/", StringComparison.Ordinal) ? FileMode.Open : FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0), null);
-
-    public static ReceivingSink Into(string[] words)
-    {
-        var program = Process.Start(new ProcessStartInfo(words[0], words[1..]) { RedirectStandardInput = true })!;
-        return new ReceivingSink(program.StandardInput.BaseStream, program);
-    }
-
-    /// <summary>Waits until everything is on the disk, or the program has ended.</summary>
-    public async Task<Fault?> Finish(CancellationToken cancel)
-    {
-        try
-        {
-            if (_program is null)
-            {
-                // /dev/null and pipes cannot be synced, and need not be
-                if (Stream is FileStream { CanSeek: true } file)
-                    file.Flush(flushToDisk: true);
-                return null;
-            }
-            Stream.Close();
-            await _program.WaitForExitAsync(cancel);
-            return _program.ExitCode == 0 ? null : Fault.Of(FaultCodes.ImageExtractFailed, $"The program ended with status {_program.ExitCode}.");
-        }
-        catch (IOException e)
-        {
-            return Fault.Of(FaultCodes.DiskIoError, "What came could not be written.", e.Message);
-        }
-    }
-
-    public void Dispose()
-    {
-        Stream.Dispose();
-        _program?.Dispose();
     }
 }
 

@@ -24,8 +24,9 @@ public static class ServerCommands
                 ["run", "--config", var path] => await ServeAsync(path),
                 ["check"] => Check(DefaultConfiguration),
                 ["check", "--config", var path] => Check(path),
+                ["sim", "broadcast", .. var words] => BroadcastSimulation.Run(words, Console.Out, Console.Error),
                 ["sim", .. var options] => Simulate(options),
-                _ => Misused("usage: kad run [--config FILE] | kad check [--config FILE] | kad sim --nodes N [--seed S] [--loss P] [--fault TEXT]"),
+                _ => Misused("usage: kad run [--config FILE] | kad check [--config FILE] | kad sim --nodes N [--seed S] [--loss P] [--fault TEXT] | kad sim broadcast --nodes N [--bytes S] [--link R] [--latency T] [--way W] [--deaths N]"),
             };
         }
         catch (Exception bug)

@@ -49,7 +49,7 @@ sealed class LoopbackChain : IDisposable
         Options = (options ?? Quick) with { ZeroCopy = zeroCopy };
         Image = new byte[bytes];
         new Random(bytes).NextBytes(Image);
-        File.WriteAllBytes(_file, Image);
+        System.IO.File.WriteAllBytes(_file, Image);
         Manifest = ImageManifest.OfFile(_file, chunkBytes, CancellationToken.None);
         Source = new ChainSource(IPAddress.Loopback, 0, Options);
         Assert.Null(Source.Register(Key, _file, bytes));
@@ -59,6 +59,8 @@ sealed class LoopbackChain : IDisposable
     }
 
     public ChainOptions Options { get; }
+
+    public string File => _file;
 
     public byte[] Image { get; }
 
@@ -106,7 +108,7 @@ sealed class LoopbackChain : IDisposable
             listener.Dispose();
         }
         Source.Dispose();
-        File.Delete(_file);
+        System.IO.File.Delete(_file);
     }
 }
 

@@ -16,7 +16,7 @@ public class Floors
         ("Drivers", 2, "Engine Broadcast Protocol", ""),
         ("Boot", 2, "Core", ""),
         ("Store", 2, "Engine Core", "Dapper Microsoft.Data.Sqlite SQLitePCLRaw.bundle_e_sqlite3"),
-        ("Simulation", 2, "Engine Core", ""),
+        ("Simulation", 2, "Engine Broadcast Core", ""),
         ("Server", 3, "Core Engine Broadcast Protocol Yaml Drivers Boot Store Simulation", "Microsoft.AspNetCore.OpenApi"),
         ("Agent", 3, "Protocol Broadcast", ""),
         ("Cli", 3, "Protocol Broadcast", "System.CommandLine"),
