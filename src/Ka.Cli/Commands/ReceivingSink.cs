@@ -1,0 +1,247 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Ka.Core.Faults;
+using Microsoft.Win32.SafeHandles;
+
+namespace Ka.Cli.Commands;
+
+/// <summary>Where a receiver puts what comes: nowhere, files, block devices, a program, or several of them at once.</summary>
+sealed class ReceivingSink : IDisposable
+{
+    readonly List<DiskSink> _disks = [];
+    readonly Process? _program;
+
+    /// <param name="places">Files, which are made anew, block devices, or <c>null</c>.</param>
+    /// <param name="words">A program with its arguments that gets it as its input; empty for none.</param>
+    /// <exception cref="IOException">One of them cannot be opened, or the program cannot be started.</exception>
+    public ReceivingSink(IReadOnlyList<string> places, string[] words)
+    {
+        try
+        {
+            _disks.AddRange(places.Where(p => p is not ("null" or "/dev/null")).Select(p => new DiskSink(p)));
+            _program = words.Length == 0 ? null : Process.Start(new ProcessStartInfo(words[0], words[1..]) { RedirectStandardInput = true })!;
+        }
+        catch (Exception e) when (e is Win32Exception or IOException or UnauthorizedAccessException)
+        {
+            _disks.ForEach(d => d.Dispose());
+            throw new IOException(e.Message, e);
+        }
+        Stream[] streams = [.. _disks, .. _program is null ? (Stream[])[] : [_program.StandardInput.BaseStream]];
+        Stream = streams.Length switch { 0 => Stream.Null, 1 => streams[0], _ => new ManifoldStream(streams) };
+    }
+
+    public Stream Stream { get; }
+
+    /// <summary>Waits until everything is on the disks and the program has ended well.</summary>
+    public async Task<Fault?> Finish(CancellationToken cancel)
+    {
+        try
+        {
+            foreach (var disk in _disks)
+            {
+                disk.Finish();
+            }
+            if (_program is null)
+            {
+                return null;
+            }
+            _program.StandardInput.Close();
+            await _program.WaitForExitAsync(cancel);
+            return _program.ExitCode == 0 ? null : Fault.Of(FaultCodes.ImageExtractFailed, $"The program ended with status {_program.ExitCode}.");
+        }
+        catch (IOException e)
+        {
+            return Fault.Of(FaultCodes.DiskIoError, "What came could not be written.", e.Message);
+        }
+    }
+
+    public void Dispose()
+    {
+        _disks.ForEach(d => d.Dispose());
+        _program?.Dispose();
+    }
+}
+
+/// <summary>Gives everything to several streams; the first that fails ends it.</summary>
+sealed class ManifoldStream(Stream[] streams) : WriteOnlyStream
+{
+    public override void Write(ReadOnlySpan<byte> bytes)
+    {
+        foreach (var stream in streams)
+        {
+            stream.Write(bytes);
+        }
+    }
+
+    public override void Flush() => Array.ForEach(streams, s => s.Flush());
+}
+
+/// <summary>
+/// A regular file, whose blocks of zeros become holes, or a block device, which is written past the page cache: the image is read by nobody
+/// before the next start, and would only push out what others need.
+/// </summary>
+sealed partial class DiskSink : WriteOnlyStream
+{
+    const int WriteOnly = 1;
+    const int CloseOnExec = 0x80000;
+    const int Direct = 0x4000;
+    const int SetFlags = 4;
+
+    /// <summary>Size of what is looked at for zeros, and the largest alignment that a disk asks for.</summary>
+    const int Block = 64 * 1024;
+
+    /// <summary>Size of writes to a device.</summary>
+    const int Batch = 1024 * 1024;
+
+    readonly SafeFileHandle _file;
+    readonly bool _isDevice;
+    readonly bool _isRegular;
+    unsafe byte* _batch;
+    int _batched;
+    long _position;
+
+    /// <exception cref="IOException">It cannot be opened.</exception>
+    public DiskSink(string path)
+    {
+        _isDevice = File.Exists(path) && (File.GetAttributes(path) & FileAttributes.Device) != 0 && IsBlockDevice(path);
+        if (_isDevice)
+        {
+            _file = Open(path, WriteOnly | CloseOnExec | Direct);
+            IsDirect = !_file.IsInvalid;
+            _file = IsDirect ? _file : Open(path, WriteOnly | CloseOnExec);
+            if (_file.IsInvalid)
+            {
+                throw new IOException($"{path}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
+            }
+            unsafe
+            {
+                _batch = (byte*)NativeMemory.AlignedAlloc(Batch, Block);
+            }
+            return;
+        }
+        _file = File.OpenHandle(path, File.Exists(path) ? FileMode.Truncate : FileMode.Create, FileAccess.Write, FileShare.Read);
+        _isRegular = (File.GetAttributes(path) & FileAttributes.Device) == 0;
+    }
+
+    /// <summary>The device is written past the page cache.</summary>
+    public bool IsDirect { get; }
+
+    public override void Write(ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            var count = _isDevice ? Collect(bytes) : Put(bytes);
+            bytes = bytes[count..];
+        }
+    }
+
+    /// <summary>Writes up to the next border of a block, or leaves a hole there.</summary>
+    int Put(ReadOnlySpan<byte> bytes)
+    {
+        var count = (int)Math.Min(bytes.Length, Block - (_position % Block));
+        if (!_isRegular || bytes[..count].ContainsAnyExcept((byte)0))
+        {
+            // as much as is no hole at once
+            while (count < bytes.Length && (!_isRegular || bytes[count..Math.Min(bytes.Length, count + Block)].ContainsAnyExcept((byte)0)))
+            {
+                count = Math.Min(bytes.Length, count + Block);
+            }
+            RandomAccess.Write(_file, bytes[..count], _position);
+        }
+        _position += count;
+        return count;
+    }
+
+    unsafe int Collect(ReadOnlySpan<byte> bytes)
+    {
+        var count = Math.Min(bytes.Length, Batch - _batched);
+        bytes[..count].CopyTo(new Span<byte>(_batch + _batched, count));
+        _batched += count;
+        if (_batched == Batch)
+        {
+            Spill();
+        }
+        return count;
+    }
+
+    unsafe void Spill()
+    {
+        RandomAccess.Write(_file, new ReadOnlySpan<byte>(_batch, _batched), _position);
+        _position += _batched;
+        _batched = 0;
+    }
+
+    /// <summary>Writes what is left and makes sure that all of it is on the disk; the kernel's answer counts.</summary>
+    /// <exception cref="IOException">It is not.</exception>
+    public void Finish()
+    {
+        if (_batched > 0)
+        {
+            if (IsDirect && Control(_file, SetFlags, WriteOnly) != 0)
+            {
+                throw Failed("the end of the device cannot be written");
+            }
+            Spill();
+        }
+        if (_isRegular)
+        {
+            RandomAccess.SetLength(_file, _position); // the end may be a hole
+        }
+        if ((_isRegular || _isDevice) && Sync(_file) != 0)
+        {
+            throw Failed("it did not reach the disk");
+        }
+    }
+
+    static IOException Failed(string what) => new($"{what}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
+
+    /// <summary>The kernel lists every block device by the name that /dev has.</summary>
+    static bool IsBlockDevice(string path) =>
+        Directory.Exists("/sys/class/block/" + Path.GetFileName(File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path).Replace('/', '!'));
+
+    protected override unsafe void Dispose(bool disposing)
+    {
+        base.Dispose(disposing);
+        _file?.Dispose();
+        NativeMemory.AlignedFree(_batch);
+        _batch = null;
+    }
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial SafeFileHandle Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    private static partial int Control(SafeFileHandle file, int command, nint argument);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    private static partial int Sync(SafeFileHandle file);
+}
+
+/// <summary>A stream that only takes.</summary>
+abstract class WriteOnlyStream : Stream
+{
+    public override bool CanRead => false;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => true;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+    public abstract override void Write(ReadOnlySpan<byte> buffer);
+
+    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+
+    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    public override void Flush()
+    {
+    }
+}
