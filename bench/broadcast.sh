@@ -15,7 +15,7 @@ Usage: bench/broadcast.sh [options]
   --rate RATE          shape every link both ways, as tc writes it (1gbit)
   --sink PATH          where receivers write; NAME in it becomes the receiver's number (default /dev/null)
   --kascade PATH       Kascade's program, which joins the tools
-  --ka PATH            another ka than the release build of this tree
+  --ka PATH            another ka than the one that is published from this tree
 
 Prints a table: wall (median, s), CPU seconds per GiB and hop (user and system of all processes, the source too), and the largest peak
 memory of a process on a node (VmHWM, MiB). Wall runs from the moment when every receiver waits. 'hash' is SHA-256 of the file by openssl,
@@ -46,7 +46,8 @@ done
 [ "$(id -u)" = 0 ] || die "network namespaces need root"
 . packaging/needs.sh
 needs broadcast
-[ -n "$ka" ] || { dotnet build src/Ka.Cli/Ka.Cli.csproj -c Release -v q -nologo -clp:ErrorsOnly >&2; ka=$here/artifacts/bin/Ka.Cli/release/ka; }
+published=$here/artifacts/publish/bench
+[ -n "$ka" ] || { dotnet publish src/Ka.Cli -c Release -r linux-x64 --self-contained -o "$published" -v q -nologo -clp:ErrorsOnly >&2; ka=$published/ka; }
 
 work=$(mktemp -d /tmp/ka-broadcast-XXXXXX)
 net=kab$$
