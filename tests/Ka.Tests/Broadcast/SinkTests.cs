@@ -32,8 +32,8 @@ public sealed class SinkTests : IDisposable
             sink.Stream.Write(image.AsSpan(at, Math.Min(piece, length - at)));
         }
         Assert.Null(await sink.Finish(TestContext.Current.CancellationToken));
-        Assert.Equal(image, await File.ReadAllBytesAsync(_first)));
-        Assert.Equal(image, await File.ReadAllBytesAsync(_second)));
+        Assert.Equal(image, await File.ReadAllBytesAsync(_first));
+        Assert.Equal(image, await File.ReadAllBytesAsync(_second));
     }
 
     [Fact]
