@@ -1,62 +1,12 @@
 namespace Ka.Broadcast;
 
-/// <summary>What a wait in the ring came to.</summary>
-enum RingSignal
-{
-    Ready,
-
-    /// <summary>Nothing new within the given time.</summary>
-    Idle,
-
-    /// <summary>The stream was taken back to an earlier offset; connections begun before are void.</summary>
-    Rewound,
-
-    /// <summary>This reader was let go.</summary>
-    Dropped,
-
-    /// <summary>The receiving thread has begun a frame for this reader, which took only a part of it at once: the rest has to follow.</summary>
-    Unfinished,
-
-    /// <summary>All bytes have been taken.</summary>
-    End,
-
-    /// <summary>The ring was closed.</summary>
-    Closed,
-}
-
-/// <summary>A successor's place in the ring.</summary>
-/// <param name="followed">Somebody will come in its place should it be lost.</param>
-sealed class RingReader(long position, ChainConnection connection, RingTap tap, bool followed, long now)
-{
-    public bool Followed { get; } = followed;
-
-    public long Position { get; set; } = position;
-
-    public long MovedAt { get; set; } = now;
-
-    public bool Dropped { get; set; }
-
-    public ChainConnection Connection { get; } = connection;
-
-    public RingTap Tap { get; } = tap;
-
-    /// <summary>Its thread waits for bytes.</summary>
-    public bool Waits { get; set; }
-
-    /// <summary>The receiving thread sends for it at present; its own keeps off.</summary>
-    public bool IsLent { get; set; }
-
-    /// <summary>Bytes of a begun frame that are still to be sent.</summary>
-    public int Unfinished { get; set; }
-}
-
 /// <summary>
 /// The bytes between a node's source and its consumers: one receiver writes at the head, the verifier and each successor follow.
 /// The receiver never overwrites what the verifier or an attached successor still needs; what lies behind them stays readable until it is overwritten.
 /// </summary>
 /// <param name="total">Length of the stream in bytes.</param>
 /// <param name="successors">Successors to expect: the first bytes are kept for them for <see cref="ChainOptions.Gather"/>.</param>
-sealed class ByteRing(int capacity, long total, int successors, ChainOptions options)
+sealed partial class ByteRing(int capacity, long total, int successors, ChainOptions options)
 {
     readonly int _capacity = (int)Math.Max(1, Math.Min(capacity, total));
     readonly RingStore _store = RingStore.Of((int)Math.Max(1, Math.Min(capacity, total)), options);
@@ -411,7 +361,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                     return;
                 }
                 LetGoSlowReaders();
-                _world.Wait(_gate, left);
+                _world.Wait(_gate, TimeSpan.FromMilliseconds(Math.Min(100, left.TotalMilliseconds)));
             }
         }
     }
@@ -428,61 +378,5 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             _world.PulseAll(_gate);
         }
         WakeVerifier();
-    }
-
-    long Oldest()
-    {
-        if (_arrived < successors && _world.Since(_begun) < options.Gather)
-        {
-            return 0;
-        }
-        if (_held != long.MaxValue && _world.Since(_heldSince) > options.Hold)
-        {
-            _held = long.MaxValue;
-        }
-        var oldest = Math.Min(_sunk, _held);
-        foreach (var reader in _readers)
-        {
-            if (!reader.Dropped && reader.Position < oldest)
-            {
-                oldest = reader.Position;
-            }
-        }
-        return oldest;
-    }
-
-    void LetGoSlowReaders()
-    {
-        foreach (var reader in _readers)
-        {
-            // Only one that could read on is slow; one that waits for the head is not.
-            if (reader.Dropped || reader.Position >= _head)
-            {
-                continue;
-            }
-            var still = _world.Since(reader.MovedAt);
-            if (still > options.SlowReader || reader.Connection.IsSilent(options.Silence) && still > options.KeepAlive)
-            {
-                LetGo(reader);
-                Hold(reader);
-            }
-        }
-        _readers.RemoveAll(r => r.Dropped);
-    }
-
-    void Hold(RingReader reader)
-    {
-        var others = _readers.Count(r => r != reader && !r.Dropped);
-        if (reader.Followed && reader.Position < total && others < Math.Max(1, successors)) // else the one that comes in its place is here
-        {
-            _held = Math.Min(_held, reader.Position);
-            _heldSince = _world.Now();
-        }
-    }
-
-    static void LetGo(RingReader reader)
-    {
-        reader.Dropped = true;
-        reader.Connection.Abort();
     }
 }

@@ -78,17 +78,14 @@ sealed class ManifoldStream(Stream[] streams) : WriteOnlyStream
 }
 
 /// <summary>
-/// A regular file, whose blocks of zeros become holes, or a block device, which is written past the page cache: the image is read by nobody
-/// before the next start, and would only push out what others need.
+/// A regular file, whose blocks of zeros become holes, or a block device.
 /// </summary>
 sealed partial class DiskSink : WriteOnlyStream
 {
     const int WriteOnly = 1;
     const int CloseOnExec = 0x80000;
-    const int Direct = 0x4000;
-    const int SetFlags = 4;
 
-    /// <summary>Size of what is looked at for zeros, and the largest alignment that a disk asks for.</summary>
+    /// <summary>Size of what is looked at for zeros.</summary>
     const int Block = 64 * 1024;
 
     /// <summary>Size of writes to a device.</summary>
@@ -107,9 +104,7 @@ sealed partial class DiskSink : WriteOnlyStream
         _isDevice = File.Exists(path) && (File.GetAttributes(path) & FileAttributes.Device) != 0 && IsBlockDevice(path);
         if (_isDevice)
         {
-            _file = Open(path, WriteOnly | CloseOnExec | Direct);
-            IsDirect = !_file.IsInvalid;
-            _file = IsDirect ? _file : Open(path, WriteOnly | CloseOnExec);
+            _file = Open(path, WriteOnly | CloseOnExec);
             if (_file.IsInvalid)
             {
                 throw new IOException($"{path}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
@@ -123,9 +118,6 @@ sealed partial class DiskSink : WriteOnlyStream
         _file = File.OpenHandle(path, File.Exists(path) ? FileMode.Truncate : FileMode.Create, FileAccess.Write, FileShare.Read);
         _isRegular = (File.GetAttributes(path) & FileAttributes.Device) == 0;
     }
-
-    /// <summary>The device is written past the page cache.</summary>
-    public bool IsDirect { get; }
 
     public override void Write(ReadOnlySpan<byte> bytes)
     {
@@ -178,10 +170,6 @@ sealed partial class DiskSink : WriteOnlyStream
     {
         if (_batched > 0)
         {
-            if (IsDirect && Control(_file, SetFlags, WriteOnly) != 0)
-            {
-                throw Failed("the end of the device cannot be written");
-            }
             Spill();
         }
         if (_isRegular)
@@ -210,9 +198,6 @@ sealed partial class DiskSink : WriteOnlyStream
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial SafeFileHandle Open(string path, int flags);
-
-    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
-    private static partial int Control(SafeFileHandle file, int command, nint argument);
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int Sync(SafeFileHandle file);
