@@ -56,6 +56,7 @@ for n in $nodes; do [ "$n" -le "$most" ] || most=$n; done
 
 close() {
     trap - EXIT INT TERM
+    set +e
     for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
     for file in "$work"/*.pid; do [ -e "$file" ] && kill -KILL "$(cat "$file")" 2>/dev/null; done
     wait 2>/dev/null
