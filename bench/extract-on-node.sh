@@ -1,16 +1,18 @@
 #!/bin/bash
 # What extraction takes on a node: the same machine in its minimal environment puts an image on its disk in turn by hand
 # (wget | zstd -dc | tar -x, synced) and by Ka (received, proved while it passes, unpacked enclosed, synced, checked by a sample).
-# Usage: bench/extract-on-node.sh [--rounds N] [--firmware bios|uefi] [--image tiny|debian12]
+# Usage: bench/extract-on-node.sh [--rounds N] [--firmware bios|uefi] [--image tiny|debian12] [--cpus N] [--memory MIB]
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 cd "$here"
-rounds=3 firmware=bios image=debian12
+rounds=3 firmware=bios image=debian12 cpus=2 memory=1024
 while [ $# -gt 0 ]; do
     case $1 in
         --rounds) rounds=$2; shift 2 ;;
         --firmware) firmware=$2; shift 2 ;;
         --image) image=$2; shift 2 ;;
+        --cpus) cpus=$2; shift 2 ;;
+        --memory) memory=$2; shift 2 ;;
         *) echo "extract-on-node.sh: '$1' is not understood" >&2; exit 2 ;;
     esac
 done
@@ -28,7 +30,7 @@ ka=$bin/Ka.Cli/release/ka
 export KA_LAB=kaextract
 
 "$lab" down --name kaextract --purge >/dev/null 2>&1 || true
-"$lab" up 1 --name kaextract --state "$work/lab-extract" --firmware "$firmware" --serve --minimal "$work/minimal" --kad "$bin/Ka.Server/release/kad" >/dev/null
+"$lab" up 1 --name kaextract --state "$work/lab-extract" --firmware "$firmware" --cpus "$cpus" --memory "$memory" --serve --minimal "$work/minimal" --kad "$bin/Ka.Server/release/kad" >/dev/null
 "$lab" exec --name kaextract -- python3 -m http.server --bind 10.77.0.1 --directory "$work/$image" 8490 >/dev/null 2>&1 &
 web=$!
 trap 'kill "$web" || true; "$lab" down --name kaextract --purge >/dev/null' EXIT

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 help() {
     cat <<'HELP'
 Usage: minimal.sh --agent FILE --out DIR [options]
-Builds DIR/vmlinuz, DIR/initramfs.zst, DIR/localdisk.efi, DIR/kexec.tar, DIR/ka-agent and DIR/manifest from Debian 12 packages. Needs no root.
+Builds DIR/vmlinuz, DIR/initramfs.zst, DIR/localdisk.efi, DIR/kexec.tar, DIR/torrent.tar.zst, DIR/ka-agent and DIR/manifest from Debian 12 packages. Needs no root.
 
   --agent FILE              executable that becomes /sbin/ka-agent (x86-64 program or script)
   --out DIR                 where the files go
@@ -50,7 +50,9 @@ libedit2 libefiboot1 libefivar1 libext2fs2 libfdisk1 libgcc-s1 libgcrypt20 libgp
 libk5crypto3 libkeyutils1 libkrb5-3 libkrb5support0 liblz4-1 liblzma5 libmount1 libncursesw6 libnsl2 libpam0g
 libpcre2-8-0 libpopt0 libreadline8 libselinux1 libsmartcols1 libssl3 libstdc++6 libsystemd0 libtinfo6 libtirpc3
 libudev1 liburcu8 libuuid1 libwrap0 libxenmisc4.17 libxencall1 libxendevicemodel1 libxenevtchn1
-libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4 libxentoolcore1 libxentoollog1 libxxhash0 libzstd1 zlib1g"
+libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenstore4 libxentoolcore1 libxentoollog1 libxxhash0 libzstd1 zlib1g
+aria2 libaria2-0 libc-ares2 libffi8 libgmp10 libgnutls30 libhogweed6 libicu72 libidn2-0 libnettle8 libp11-kit0 libsqlite3-0 libssh2-1
+libtasn1-6 libunistring2 libxml2"
 # shellcheck disable=SC2086
 fetch "$cache" "$(kernel_package "$kernel")" $packages grub-common grub2-common grub-pc-bin grub-efi-amd64-bin
 need grub-mkimage grub-common
@@ -135,6 +137,14 @@ find "$WORK/jump-tree" -type f -exec cp {} "$WORK/jump/kexec/" \;
 mv "$WORK/jump/kexec/ld-linux-x86-64.so.2" "$WORK/jump/kexec/ld.so"
 tar -c -f "$WORK/kexec.tar" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$WORK/jump" kexec
 
+# a BitTorrent client, a third of the environment's own size: a node that needs it fetches it
+mkdir -p "$WORK/swarm/torrent" "$WORK/swarm-tree/usr/lib64"
+program "$WORK/swarm-tree" bin/aria2c
+loader "$WORK/swarm-tree"
+find "$WORK/swarm-tree" -type f -exec cp {} "$WORK/swarm/torrent/" \;
+mv "$WORK/swarm/torrent/ld-linux-x86-64.so.2" "$WORK/swarm/torrent/ld.so"
+tar -c --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -C "$WORK/swarm" torrent | zstd -q -T1 "-$level" -o "$WORK/torrent.tar.zst"
+
 mkdir -p "$out"
 cp "$agent" "$WORK/ka-agent"
 cp "$DONOR/boot/vmlinuz-$(kernel_version)" "$WORK/vmlinuz"
@@ -145,9 +155,9 @@ initramfs "$tree" "$WORK/initramfs.zst" "$level"
     echo "ka-agent - $(sha256sum <"$agent" | cut -d' ' -f1)"
 } >"$WORK/manifest.out"
 # the kernel's modules are in the initramfs: replace both or none, each by rename
-for file in vmlinuz initramfs.zst localdisk.efi kexec.tar ka-agent; do cp "$WORK/$file" "$out/$file.new"; done
-for file in vmlinuz initramfs.zst localdisk.efi kexec.tar ka-agent; do mv "$out/$file.new" "$out/$file"; done
+for file in vmlinuz initramfs.zst localdisk.efi kexec.tar torrent.tar.zst ka-agent; do cp "$WORK/$file" "$out/$file.new"; done
+for file in vmlinuz initramfs.zst localdisk.efi kexec.tar torrent.tar.zst ka-agent; do mv "$out/$file.new" "$out/$file"; done
 cp "$WORK/manifest.out" "$out/manifest"
-chmod 644 "$out/vmlinuz" "$out/initramfs.zst" "$out/localdisk.efi" "$out/kexec.tar" "$out/manifest"
+chmod 644 "$out/vmlinuz" "$out/initramfs.zst" "$out/localdisk.efi" "$out/kexec.tar" "$out/torrent.tar.zst" "$out/manifest"
 chmod 755 "$out/ka-agent"
 ls -l "$out/vmlinuz" "$out/initramfs.zst"

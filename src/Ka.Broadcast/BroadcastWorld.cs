@@ -35,6 +35,27 @@ abstract class BroadcastWorld
     /// <param name="stackBytes">Zero for the default.</param>
     public abstract void Start(string name, int stackBytes, Action run);
 
+    /// <summary>As <see cref="Start"/>, as a task.</summary>
+    /// <param name="broken">Called before the task fails.</param>
+    public Task Run(string name, Action run, Action? broken = null)
+    {
+        var done = new TaskCompletionSource(Completion);
+        Start(name, stackBytes: 0, () =>
+        {
+            try
+            {
+                run();
+                done.SetResult();
+            }
+            catch (Exception e)
+            {
+                broken?.Invoke();
+                done.SetException(e);
+            }
+        });
+        return done.Task;
+    }
+
     /// <summary>Calls again and again, first after one period, until disposed.</summary>
     public abstract IDisposable Every(TimeSpan period, Action call);
 

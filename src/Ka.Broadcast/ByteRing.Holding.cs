@@ -26,6 +26,8 @@ sealed partial class ByteRing
 
     void LetGoSlowReaders()
     {
+        // Where more are attached than the plan knows, one of them has probably come in another's place.
+        var silence = _readers.Count > successors ? options.Suspect : options.Silence;
         foreach (var reader in _readers)
         {
             // Only one that could read on is slow; one that waits for the head is not.
@@ -34,7 +36,7 @@ sealed partial class ByteRing
                 continue;
             }
             var still = _world.Since(reader.MovedAt);
-            if (still > options.SlowReader || reader.Connection.IsSilent(options.Silence) && still > options.KeepAlive)
+            if (still > options.SlowReader || reader.Connection.IsSilent(silence) && still > options.KeepAlive)
             {
                 LetGo(reader);
                 Hold(reader);

@@ -18,6 +18,12 @@ enum FrameKind : byte
 
     /// <summary>The stream begins at this later offset (8 bytes, little-endian): what lies before is no longer held here. It waits while the asker gets that elsewhere.</summary>
     From = 6,
+
+    /// <summary>In a swarm: numbers of chunks (4 bytes each, little-endian) that are here from now on.</summary>
+    Have = 7,
+
+    /// <summary>In a swarm: the data frames that follow are the chunk of this number (4 bytes, little-endian).</summary>
+    Chunk = 8,
 }
 
 /// <summary>One blocking TCP connection of a chain. A frame is one kind byte, three zero bytes, a little-endian 32-bit length, and that many bytes.</summary>

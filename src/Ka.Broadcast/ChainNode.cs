@@ -63,7 +63,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         await using (cancel.Register(Stop))
         {
             // Should one of them break, the other must not wait for it.
-            await Task.WhenAll(OnThread("chain receive", _receiver.Run, Stop), OnThread("chain verify", Verify, Stop));
+            await Task.WhenAll(_options.World.Run("chain receive", _receiver.Run, Stop), _options.World.Run("chain verify", Verify, Stop));
         }
         if (_fault is null && !_complete)
         {
@@ -74,7 +74,7 @@ public sealed class ChainNode : IChainContent, IDisposable
     }
 
     /// <summary>Serves on until the successors of the plan have everything, or none has asked for <see cref="ChainOptions.Linger"/>.</summary>
-    public Task Linger() => OnThread("chain linger", () => _ring.WaitUnread(_options.Linger));
+    public Task Linger() => _options.World.Run("chain linger", () => _ring.WaitUnread(_options.Linger));
 
     public void Dispose()
     {
@@ -156,7 +156,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         while (index < chunks)
         {
             var start = (long)index * manifest.ChunkBytes;
-            var length = (int)Math.Min(manifest.ChunkBytes, manifest.Bytes - start);
+            var length = manifest.LengthOf(index);
             if (_ring.WaitHead(start + length) != RingSignal.Ready)
             {
                 return;
@@ -236,24 +236,5 @@ public sealed class ChainNode : IChainContent, IDisposable
     {
         _ring.Close();
         _receiver.Stop();
-    }
-
-    Task OnThread(string name, Action run, Action? broken = null)
-    {
-        var done = new TaskCompletionSource(_options.World.Completion);
-        _options.World.Start(name, stackBytes: 0, () =>
-        {
-            try
-            {
-                run();
-                done.SetResult();
-            }
-            catch (Exception e)
-            {
-                broken?.Invoke();
-                done.SetException(e);
-            }
-        });
-        return done.Task;
     }
 }

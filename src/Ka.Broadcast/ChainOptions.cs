@@ -18,7 +18,13 @@ public sealed record ChainOptions
     public bool ZeroCopy { get; init; } = true;
 
     /// <summary>A server sends a frame at least this often, so that silence means death.</summary>
-    public TimeSpan KeepAlive { get; init; } = TimeSpan.FromMilliseconds(200);
+    public TimeSpan KeepAlive { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>
+    /// Silence of a peer after which it and all other candidates are asked for a sign of life: one that answers is asked for the rest. Also the silence
+    /// after which a successor is let go in whose place another one has come.
+    /// </summary>
+    public TimeSpan Suspect { get; init; } = TimeSpan.FromMilliseconds(300);
 
     /// <summary>Silence after which the other side, source or successor, is taken for dead.</summary>
     public TimeSpan Silence { get; init; } = TimeSpan.FromSeconds(1);

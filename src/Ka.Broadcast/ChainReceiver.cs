@@ -14,6 +14,11 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     /// <summary>Reasons kept as evidence.</summary>
     const int ReasonLimit = 8;
 
+    /// <summary>How often a peer that fell silent, but answers when asked, is asked for the rest before it has given a byte.</summary>
+    const int SecondChances = 2;
+
+    const string Silent = "silent for too long";
+
     readonly BroadcastWorld _world = options.World;
     readonly object _gate = new();
     readonly UpstreamOrder _order = new(ticket.Upstreams);
@@ -23,6 +28,8 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     bool _everConnected;
     long _bytesIn;
     int _switches;
+    int _chances = SecondChances;
+    ChainPeer? _answered;
     long _progressAt = options.World.Now();
 
     public long BytesIn => Interlocked.Read(ref _bytesIn);
@@ -68,7 +75,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
             {
                 continue; // everything is there, or the ring was rewound or closed: look again
             }
-            rounds = BytesIn > before ? 0 : rounds;
+            (rounds, _chances) = BytesIn > before ? (0, SecondChances) : (rounds, _chances);
             if (!Next(peer, reason, ref rounds))
             {
                 return;
@@ -152,9 +159,9 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                     : Fault.Of(FaultCodes.BroadcastUnreachable, "Neither a predecessor nor the server could be reached.", evidence));
                 return false;
             }
-            Interlocked.Increment(ref _switches);
             if (_order.Current != peer)
             {
+                Interlocked.Increment(ref _switches);
                 return true; // a bad chunk or a new plan has moved the order on already; its verdict stands
             }
             if (peer == _order.Server)
@@ -163,6 +170,10 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                 _world.Wait(_gate, pause < left ? pause : left);
             }
             candidates = _order.Candidates();
+            if (reason == Silent && peer != _order.Server && _chances-- > 0)
+            {
+                candidates = candidates.Insert(0, peer);
+            }
         }
         var found = Probing.First(candidates, ticket.Key, options);
         lock (_gate)
@@ -170,6 +181,8 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
             if (_order.Current == peer)
             {
                 _order.Choose(found ?? _order.Server);
+                _answered = found;
+                Interlocked.Add(ref _switches, found == peer ? 0 : 1);
             }
             return !_stopped;
         }
@@ -190,13 +203,13 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                 }
                 _connections.Add(connection);
             }
-            connection.SetTimeouts(options.Join, options.Silence);
+            connection.SetTimeouts(peer == _answered ? options.Silence : options.Join, options.Silence); // it has just answered: it need not be told of the broadcast first
             if (!Handshake.Ask(connection, ticket.Key, wish))
             {
                 return "it does not know the key of the broadcast";
             }
             connection.HasProved = true;
-            connection.SetTimeouts(options.Silence, options.Silence);
+            connection.SetTimeouts(peer == Server || options.Silence < options.Suspect ? options.Silence : options.Suspect, options.Silence);
             _everConnected = true;
             return take(connection);
         }
@@ -335,7 +348,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     static string Describe(Exception e) => e is SocketException { SocketErrorCode: var code }
         ? code switch
         {
-            SocketError.TimedOut or SocketError.WouldBlock or SocketError.InProgress => "silent for too long",
+            SocketError.TimedOut or SocketError.WouldBlock or SocketError.InProgress => Silent,
             SocketError.ConnectionRefused => "connection refused",
             SocketError.ConnectionReset => "connection lost",
             _ => code.ToString(),

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using Ka.Broadcast.Swarm;
 using Ka.Core.Faults;
 using Microsoft.Win32.SafeHandles;
 
@@ -139,7 +140,7 @@ public sealed class ChainSource : IDisposable
     }
 
     /// <summary>A file served with positioned reads, so that all connections share one handle.</summary>
-    sealed class FileContent : IChainContent, IDisposable
+    sealed class FileContent : IChainContent, ISwarmFile, IDisposable
     {
         readonly SafeFileHandle _file;
         readonly string _path;
@@ -149,6 +150,8 @@ public sealed class ChainSource : IDisposable
         readonly Stripe _stripe;
         long _bytesOut;
         int _served;
+        int _shares;
+        int _ended;
 
         public FileContent(string path, long bytes, ChainOptions options, Stripe stripe)
         {
@@ -168,6 +171,11 @@ public sealed class ChainSource : IDisposable
 
         public void Serve(ChainConnection connection, Wish wish)
         {
+            if (wish.IsSwarm)
+            {
+                Share(connection, wish.Offset);
+                return;
+            }
             var (offset, end) = (wish.Offset, Math.Min(wish.Until, _bytes));
             if (offset > _bytes)
             {
@@ -210,6 +218,36 @@ public sealed class ChainSource : IDisposable
                 }
                 offset += count;
                 Interlocked.Add(ref _bytesOut, count);
+            }
+        }
+
+        void ISwarmFile.Read(long offset, Span<byte> into)
+        {
+            if (RandomAccess.Read(_file, into, _stripe.InImage(offset)) < into.Length)
+            {
+                throw new IOException($"the image ends before {offset + into.Length}");
+            }
+        }
+
+        int ISwarmFile.Ended => Volatile.Read(ref _ended);
+
+        void ISwarmFile.Sent(int bytes) => Interlocked.Add(ref _bytesOut, bytes);
+
+        void Share(ChainConnection connection, long chunkBytes)
+        {
+            if (chunkBytes is <= 0 or > ImageManifest.ChunkLimit)
+            {
+                connection.SendFrame(FrameKind.Refused);
+                return;
+            }
+            var share = Interlocked.Increment(ref _shares) - 1;
+            try
+            {
+                new SwarmUpload(connection, new SwarmSource(this, _bytes, (int)chunkBytes, share, _options), _options).Run();
+            }
+            finally
+            {
+                Interlocked.Increment(ref _ended);
             }
         }
 

@@ -4,11 +4,12 @@ using System.Security.Cryptography;
 namespace Ka.Broadcast;
 
 /// <summary>What a node asks a source for.</summary>
-/// <param name="Offset">First byte wanted.</param>
+/// <param name="Offset">First byte wanted; in a swarm, the size of a chunk.</param>
 /// <param name="Until">End of what is wanted, exclusive; <see cref="long.MaxValue"/> for all.</param>
 /// <param name="Followed">Others depend on the asker: should it be lost, one of them will come in its place.</param>
 /// <param name="IsProbe">Nothing is wanted but the proof that the source lives and knows the broadcast.</param>
-readonly record struct Wish(long Offset, long Until = long.MaxValue, bool Followed = false, bool IsProbe = false)
+/// <param name="IsSwarm">Chunks are wanted by their numbers.</param>
+readonly record struct Wish(long Offset, long Until = long.MaxValue, bool Followed = false, bool IsProbe = false, bool IsSwarm = false)
 {
     public const int Bytes = (2 * sizeof(long)) + 1;
 
@@ -16,12 +17,12 @@ readonly record struct Wish(long Offset, long Until = long.MaxValue, bool Follow
     {
         BinaryPrimitives.WriteInt64LittleEndian(into, Offset);
         BinaryPrimitives.WriteInt64LittleEndian(into[sizeof(long)..], Until);
-        into[2 * sizeof(long)] = (byte)((Followed ? 1 : 0) | (IsProbe ? 2 : 0));
+        into[2 * sizeof(long)] = (byte)((Followed ? 1 : 0) | (IsProbe ? 2 : 0) | (IsSwarm ? 4 : 0));
     }
 
     public static Wish Read(ReadOnlySpan<byte> from) => new(
         BinaryPrimitives.ReadInt64LittleEndian(from), BinaryPrimitives.ReadInt64LittleEndian(from[sizeof(long)..]),
-        (from[2 * sizeof(long)] & 1) != 0, (from[2 * sizeof(long)] & 2) != 0);
+        (from[2 * sizeof(long)] & 1) != 0, (from[2 * sizeof(long)] & 2) != 0, (from[2 * sizeof(long)] & 4) != 0);
 }
 
 /// <summary>

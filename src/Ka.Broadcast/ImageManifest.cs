@@ -65,6 +65,9 @@ public sealed record ImageManifest(long Bytes, string Sha256, int ChunkBytes, Im
         return new ImageManifest(stripe.Bytes(Bytes), digest, ChunkBytes, hashes);
     }
 
+    /// <summary>Bytes of one chunk: the last may be shorter.</summary>
+    internal int LengthOf(int chunk) => (int)Math.Min(ChunkBytes, Bytes - ((long)chunk * ChunkBytes));
+
     /// <summary>Whether lengths and hashes agree with each other.</summary>
     public bool IsSound =>
         Bytes >= 0 && Sha256.Length == 64 && ChunkBytes is > 0 and <= ChunkLimit

@@ -88,19 +88,9 @@ sealed class StripeJoin(Stream sink, int stripes, int chunkBytes, BroadcastWorld
         }
     }
 
-    sealed class StripeEnd(StripeJoin join, Stripe stripe) : Stream
+    sealed class StripeEnd(StripeJoin join, Stripe stripe) : WriteOnlyStream
     {
         long _position;
-
-        public override bool CanRead => false;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => true;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position { get => _position; set => throw new NotSupportedException(); }
 
         public override void Write(ReadOnlySpan<byte> buffer)
         {
@@ -113,14 +103,6 @@ sealed class StripeJoin(Stream sink, int stripes, int chunkBytes, BroadcastWorld
             }
         }
 
-        public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
         public override void Flush() => join.Flush(stripe.Index);
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
     }
 }

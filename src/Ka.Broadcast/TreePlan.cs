@@ -8,8 +8,11 @@ namespace Ka.Broadcast;
 /// </summary>
 public static class TreePlan
 {
+    /// <summary>Successors of each node.</summary>
+    public const int DefaultArity = 2;
+
     /// <summary>One link for each node, in the same order. The first node asks the server.</summary>
-    public static ImmutableArray<ChainLink> Of(ImmutableArray<ChainPeer> nodes, ChainPeer server, int arity)
+    public static ImmutableArray<ChainLink> Of(ImmutableArray<ChainPeer> nodes, ChainPeer server, int arity = DefaultArity)
     {
         var parents = Parents(nodes.Length, arity);
         var children = Shape.Children(parents);

@@ -1,24 +1,15 @@
 using System.Collections.Immutable;
+using Ka.Core.Clusters;
 
 namespace Ka.Broadcast;
-
-/// <summary>Who asks whom.</summary>
-public enum BroadcastWay
-{
-    /// <summary>Each node hands on to the next, <see cref="ChainPlan"/>.</summary>
-    Chain,
-
-    /// <summary>Each node hands on to two others, <see cref="TreePlan"/>.</summary>
-    Tree,
-
-    /// <summary>Two trees, each with half of the image, <see cref="TwoTreePlan"/>.</summary>
-    TwoTrees,
-}
 
 /// <summary>A way, and a sentence that says why.</summary>
 /// <param name="Expected">For how long the bytes take, when nothing goes wrong.</param>
 public sealed record WayChoice(BroadcastWay Way, TimeSpan Expected, string Why)
 {
+    /// <summary>What there is to pick from: the ways whose time follows from a plan.</summary>
+    public static readonly ImmutableArray<BroadcastWay> Planned = [BroadcastWay.Chain, BroadcastWay.Tree, BroadcastWay.TwoTrees];
+
     /// <summary>What a receiver hands on at once.</summary>
     public const int DefaultBlockBytes = 64 * 1024;
 
@@ -32,18 +23,15 @@ public sealed record WayChoice(BroadcastWay Way, TimeSpan Expected, string Why)
     /// <param name="bitsPerSecond">Of a node's link.</param>
     public static WayChoice For(long bytes, int nodes, double bitsPerSecond, TimeSpan latency, int chunkBytes = ImageManifest.DefaultChunkBytes)
     {
-        var times = Enum.GetValues<BroadcastWay>()
+        var times = Planned
             .Where(w => w != BroadcastWay.TwoTrees || bytes >= (long)FewChunks * chunkBytes)
             .ToImmutableSortedDictionary(w => w, w => ExpectedTime(w, bytes, nodes, bitsPerSecond, latency));
         var quickest = times.MinBy(t => t.Value).Key;
         var way = times[BroadcastWay.Chain] <= times[quickest] * ChainMayTake ? BroadcastWay.Chain : quickest;
         var instead = way == BroadcastWay.Chain ? quickest == BroadcastWay.Chain ? BroadcastWay.Tree : quickest : BroadcastWay.Chain;
-        var why = way switch
-        {
-            BroadcastWay.Chain => $"a chain of {nodes} takes {Seconds(times[way])}, {Name(instead)} {Seconds(times[instead])}",
-            BroadcastWay.Tree => $"the image is small: latency counts, and a tree of {nodes} takes {Seconds(times[way])}, a chain {Seconds(times[instead])}",
-            BroadcastWay.TwoTrees => $"a chain of {nodes} would be too deep: {Seconds(times[instead])} against {Seconds(times[way])}",
-        };
+        var why = way == BroadcastWay.Chain ? $"a chain of {nodes} takes {Seconds(times[way])}, {Name(instead)} {Seconds(times[instead])}"
+            : way == BroadcastWay.Tree ? $"the image is small: latency counts, and a tree of {nodes} takes {Seconds(times[way])}, a chain {Seconds(times[instead])}"
+            : $"a chain of {nodes} would be too deep: {Seconds(times[instead])} against {Seconds(times[way])}";
         return new WayChoice(way, times[way], why);
     }
 
@@ -57,16 +45,12 @@ public sealed record WayChoice(BroadcastWay Way, TimeSpan Expected, string Why)
             BroadcastWay.Chain => once + (nodes * (block + latency.TotalSeconds)),
             BroadcastWay.Tree => (Math.Min(2, Math.Max(1, nodes - 1)) * once) + (Shape.Depth(TreePlan.Parents(nodes, 2)) * ((2 * block) + latency.TotalSeconds)),
             BroadcastWay.TwoTrees => once + (TwoTreePlan.Parents(nodes).Max(Shape.Depth) * ((2 * block) + latency.TotalSeconds)),
+            BroadcastWay.Auto or BroadcastWay.Swarm or BroadcastWay.Multicast or BroadcastWay.Torrent or BroadcastWay.Custom => throw new ArgumentOutOfRangeException(nameof(way), way, "it has no plan"),
         };
         return TimeSpan.FromSeconds(seconds);
     }
 
-    static string Name(BroadcastWay way) => way switch
-    {
-        BroadcastWay.Chain => "a chain",
-        BroadcastWay.Tree => "a tree",
-        BroadcastWay.TwoTrees => "two trees",
-    };
+    static string Name(BroadcastWay way) => way == BroadcastWay.TwoTrees ? "two trees" : $"a {way.Word()}";
 
     static string Seconds(TimeSpan span) => span.TotalSeconds >= 1 ? $"{span.TotalSeconds:0.00} s" : $"{span.TotalMilliseconds:0.0} ms";
 }

@@ -96,6 +96,15 @@ public sealed class Server : IDisposable
         where T : class => SendAsync(
         new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(JsonSerializer.Serialize(body, bodyType), Encoding.UTF8, "application/json") }, type, cancel);
 
+    /// <summary>What the server gives that is no JSON.</summary>
+    public async Task<Answer<byte[]>> GetBytesAsync(string path, CancellationToken cancel)
+    {
+        var reply = await TryAsync(() => _http.GetAsync(path, cancel));
+        return reply.Problem is { } problem ? new Answer<byte[]>(null, problem)
+            : reply.Value!.IsSuccessStatusCode ? new Answer<byte[]>(await reply.Value.Content.ReadAsByteArrayAsync(cancel), null)
+            : new Answer<byte[]>(null, await ProblemOfAsync(reply.Value, cancel));
+    }
+
     /// <summary>Sends a file under its digest unless the server has it. Null when all is well.</summary>
     public async Task<Problem?> SendFileAsync(string path, string sha256, CancellationToken cancel)
     {

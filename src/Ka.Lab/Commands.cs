@@ -54,6 +54,7 @@ public static partial class Commands
         var firmware = new Option<string>("--firmware") { Description = "bios, uefi, uefi-secure (Secure Boot enforced), or mixed: first half bios, second half uefi", DefaultValueFactory = _ => "mixed" };
         firmware.AcceptOnlyFromAmong("bios", "uefi", "uefi-secure", "mixed");
         var memory = new Option<int>("--memory") { Description = "MiB per node, 256 to 65536", DefaultValueFactory = _ => 448 };
+        var processors = new Option<int>("--cpus") { Description = "Processors per node, 1 to 16", DefaultValueFactory = _ => 1 };
         var disk = new Option<string[]>("--disk")
         {
             Description = "A disk as [NODE=][KIND:]SIZE, once for each (sparse; KIND virtio, nvme, sata or scsi; for one node in place of those for all; default virtio:3G)",
@@ -61,7 +62,7 @@ public static partial class Commands
         var serve = new Option<bool>("--serve") { Description = "Also start kad inside the lab" };
         var minimal = new Option<string?>("--minimal") { Description = "Directory with vmlinuz and initramfs.zst (default STATE/minimal)" };
         var kad = new Option<string?>("--kad") { Description = "The kad program (default: beside ka-lab, or in PATH)" };
-        var command = new Command("up", "Make a lab: network, BMCs, disks, site configuration; every node is off") { count, firmware, memory, disk, serve, minimal, kad };
+        var command = new Command("up", "Make a lab: network, BMCs, disks, site configuration; every node is off") { count, firmware, memory, processors, disk, serve, minimal, kad };
         command.SetAction(async (parsed, cancel) =>
         {
             var disks = new List<DiskWish>();
@@ -69,12 +70,14 @@ public static partial class Commands
                 throw new LabException($"N is {parsed.GetValue(count)}; expected 1 to {Machine.MostMachines}.", 2);
             if (parsed.GetValue(memory) is < 256 or > 65536)
                 throw new LabException($"--memory is {parsed.GetValue(memory)}; expected 256 to 65536 (MiB).", 2);
+            if (parsed.GetValue(processors) is < 1 or > 16)
+                throw new LabException($"--cpus is {parsed.GetValue(processors)}; expected 1 to 16.", 2);
             foreach (var text in parsed.GetValue(disk) ?? [])
                 disks.Add(Spelling.TryDisk(text, out var wish) ? wish : throw new LabException($"--disk is '{text}'; expected [NODE=][KIND:]SIZE such as 3G, nvme:512M or node2=sata:1G.", 2));
             NeedRoot();
             var report = await new Lab(Places(parsed)).Up(new UpRequest(
                 parsed.GetValue(count), parsed.GetValue(firmware)!, parsed.GetValue(memory), disks,
-                parsed.GetValue(serve), parsed.GetValue(minimal), parsed.GetValue(kad)), cancel);
+                parsed.GetValue(serve), parsed.GetValue(minimal), parsed.GetValue(kad), parsed.GetValue(processors)), cancel);
             Show(report);
             return 0;
         });

@@ -7,7 +7,7 @@ namespace Ka.Lab;
 /// <summary>What `ka-lab up` was asked for.</summary>
 /// <param name="Minimal">Directory with vmlinuz and initramfs.zst, or null for STATE/minimal.</param>
 /// <param name="Kad">The kad program, or null to look beside ka-lab and in PATH.</param>
-public sealed record UpRequest(int Count, string FirmwarePlan, int MemoryMiB, IReadOnlyList<DiskWish> Disks, bool Serve, string? Minimal, string? Kad);
+public sealed record UpRequest(int Count, string FirmwarePlan, int MemoryMiB, IReadOnlyList<DiskWish> Disks, bool Serve, string? Minimal, string? Kad, int Processors = 1);
 
 /// <summary>
 /// A virtual cluster: a network, one BMC per node, disks, and maybe kad. Both directions may be run again after a crash
@@ -47,7 +47,7 @@ public sealed class Lab(LabPlaces places)
         Private(places.State);
         await File.WriteAllTextAsync(places.StatePointer, places.State, cancel);
         var accelerator = await Accelerator.Find(minimal, places.AcceleratorMemory, cancel);
-        var facts = new LabFacts(places.Name, machines, request.MemoryMiB, UsualDisk, accelerator, minimal, request.Disks);
+        var facts = new LabFacts(places.Name, machines, request.MemoryMiB, UsualDisk, accelerator, minimal, request.Disks) { Processors = request.Processors };
         await File.WriteAllTextAsync(places.Facts, JsonSerializer.Serialize(facts, LabJson.Default.LabFacts), cancel);
         await Furnish(facts, cancel);
         await Switch.Build(places, machines, cancel);

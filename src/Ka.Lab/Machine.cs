@@ -45,6 +45,9 @@ public sealed record DiskWish(string? Node, DiskKind Kind, long Bytes);
 public sealed record LabFacts(
     string Name, IReadOnlyList<Machine> Machines, int MemoryMiB, long DiskBytes, string Accelerator, string Minimal, IReadOnlyList<DiskWish>? Disks = null)
 {
+    /// <summary>Of each node.</summary>
+    public int Processors { get; init; } = 1;
+
     /// <summary>The disks of a node, the one it boots from first: those asked for it alone, else those for all, else the usual one.</summary>
     public IReadOnlyList<DiskWish> DisksOf(Machine machine)
     {

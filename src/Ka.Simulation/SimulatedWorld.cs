@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Ka.Core;
 using Ka.Core.Clusters;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
@@ -84,7 +85,7 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
         _machines = [.. Enumerable.Range(0, nodes).Select(_ => new Machine())];
     }
 
-    public World World => new(_clock, this, this, this, this, this, this);
+    public World World => new(_clock, this, this, this, this, _ => this, this);
 
     /// <summary>Whether the node runs its deployed system: what the machine is, not what the engine believes.</summary>
     public bool RunsDeployed(int node) => _machines[node] is { Deployed: true, RunsMinimal: false, Hangs: false } && !Has(node, Misbehaviour.NeverBoots);
@@ -238,13 +239,6 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
 
     bool Unlucky(int node) => Luck(node) < _hardware.Loss / 4;
 
-    /// <summary>In [0,1); the n-th draw of one node, the same whatever other nodes do (splitmix64).</summary>
-    double Luck(int node)
-    {
-        var x = _seed + 0x9E3779B97F4A7C15UL * ((ulong)node * 4096 + (ulong)_machines[node].Draws++ + 1);
-        x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9UL;
-        x = (x ^ (x >> 27)) * 0x94D049BB133111EBUL;
-        x ^= x >> 31;
-        return (x >> 11) * (1.0 / (1UL << 53));
-    }
+    /// <summary>In [0,1); the n-th draw of one node, the same whatever other nodes do.</summary>
+    double Luck(int node) => (SplitMix64.At(_seed, (ulong)node * 4096 + (ulong)_machines[node].Draws++) >> 11) * (1.0 / (1UL << 53));
 }

@@ -35,10 +35,13 @@ static class Inventory
     /// <summary><c>uefi</c> when the kernel was given EFI services, else <c>bios</c>.</summary>
     public static string Firmware(AgentPaths paths) => Directory.Exists(Path.Combine(paths.Sys, "firmware/efi")) ? "uefi" : "bios";
 
-    /// <summary>Total memory in bytes, from the text of <c>/proc/meminfo</c> (which counts in KiB).</summary>
-    internal static long MemoryBytes(string meminfo)
+    /// <summary>Bytes of memory that may be used without taking any from programs that run.</summary>
+    public static long AvailableMemory(AgentPaths paths) => MemoryBytes(File.ReadAllText(Path.Combine(paths.Proc, "meminfo")), "MemAvailable:");
+
+    /// <summary>A line of <c>/proc/meminfo</c> (which counts in KiB) in bytes; the total memory unless another is named.</summary>
+    internal static long MemoryBytes(string meminfo, string name = "MemTotal:")
     {
-        var line = meminfo.Split('\n').FirstOrDefault(l => l.StartsWith("MemTotal:", StringComparison.Ordinal)) ?? "";
+        var line = meminfo.Split('\n').FirstOrDefault(l => l.StartsWith(name, StringComparison.Ordinal)) ?? "";
         var fields = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         return fields.Length > 1 && long.TryParse(fields[1], out var kibibytes) ? kibibytes * 1024 : 0;
     }

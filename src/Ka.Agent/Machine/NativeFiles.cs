@@ -28,6 +28,8 @@ static unsafe partial class NativeFiles
     const int DontNeed = 4;
     const int ListBytes = 64 * 1024; // the kernel's XATTR_LIST_MAX and XATTR_SIZE_MAX
 
+    static readonly IReadOnlyDictionary<string, byte[]> NoAttributes = new Dictionary<string, byte[]>();
+
     /// <summary>Opens a directory by its path; the last part may not be a link.</summary>
     public static int OpenRoot(string path, out int descriptor) => Open(CurrentDirectory, Encoding.UTF8.GetBytes(path + '\0'), OpenDirectory, out descriptor);
 
@@ -90,7 +92,8 @@ static unsafe partial class NativeFiles
                 at += length;
             }
         }
-        names = [.. found.OrderBy(f => f.Inode).Select(f => f.Name)];
+        found.Sort(static (a, b) => a.Inode.CompareTo(b.Inode));
+        names = found.ConvertAll(static f => f.Name);
         return 0;
     }
 
@@ -105,9 +108,9 @@ static unsafe partial class NativeFiles
     }
 
     /// <summary>Extended attributes of a name, the link itself. The way through /proc keeps it relative to the open directory.</summary>
-    public static int Attributes(int directory, byte[] name, out Dictionary<string, byte[]> attributes)
+    public static int Attributes(int directory, byte[] name, out IReadOnlyDictionary<string, byte[]> attributes)
     {
-        attributes = [];
+        attributes = NoAttributes;
         var path = (byte[])[.. Encoding.ASCII.GetBytes($"/proc/self/fd/{directory}/"), .. name.Length == 1 ? ".\0"u8 : name];
         nint length;
         var probe = stackalloc byte[1];
@@ -116,6 +119,8 @@ static unsafe partial class NativeFiles
             length = llistxattr(at, probe, 0);
             if (length == 0)
                 return 0;
+            var found = new Dictionary<string, byte[]>(StringComparer.Ordinal);
+            attributes = found;
             var list = new byte[ListBytes];
             fixed (byte* start = list)
                 length = length < 0 ? length : llistxattr(at, start, (nuint)list.Length);
@@ -129,7 +134,7 @@ static unsafe partial class NativeFiles
                     bytes = lgetxattr(at, keyAt, valueAt, (nuint)value.Length);
                 if (bytes < 0)
                     return Marshal.GetLastPInvokeError();
-                attributes[key] = value[..(int)bytes];
+                found[key] = value[..(int)bytes];
             }
         }
         return 0;

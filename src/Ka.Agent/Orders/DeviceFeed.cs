@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Ka.Agent.Machine;
+using Ka.Broadcast;
 using Ka.Core.Faults;
 
 namespace Ka.Agent.Orders;
@@ -9,7 +10,7 @@ namespace Ka.Agent.Orders;
 /// must not shine through.
 /// </summary>
 /// <param name="total">Bytes that must come; one more is refused before it is written.</param>
-sealed unsafe class DeviceFeed(BlockDevice device, long total) : Stream
+sealed unsafe class DeviceFeed(BlockDevice device, long total) : WriteOnlyStream
 {
     const int PieceBytes = 1 << 20;
 
@@ -25,20 +26,6 @@ sealed unsafe class DeviceFeed(BlockDevice device, long total) : Stream
     public long Zeroed { get; private set; }
 
     public Fault? Fault { get; private set; }
-
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => Bytes;
-
-    public override long Position
-    {
-        get => Bytes;
-        set => throw new NotSupportedException();
-    }
 
     /// <exception cref="IOException">The device failed, or too much came; <see cref="Fault"/> says which.</exception>
     public override void Write(ReadOnlySpan<byte> buffer)
@@ -67,18 +54,6 @@ sealed unsafe class DeviceFeed(BlockDevice device, long total) : Stream
         ??= (_filled > 0 ? Put() : null)
         ?? PutZeros()
         ?? (Bytes == total ? null : Fault.Of(FaultCodes.ImageCorrupt, $"The image unpacks to {Bytes} bytes, {total} were registered."));
-
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-    public override void Flush()
-    {
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

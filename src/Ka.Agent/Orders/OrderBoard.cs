@@ -26,6 +26,7 @@ static class OrderBoard
         VerifyWritten verify => ReadingBack.Run(verify, context, report, cancel),
         GrowImage grow => Growing.Run(grow, context, report, cancel),
         SeedCloudInit seed => Seeding.Run(seed, context, report, cancel),
+        MakeRoom room => Task.FromResult(PlacedImage.MakeRoom(room, context)),
         RebootNode => Leaving.Reboot(context, report, cancel),
         _ => Task.FromResult<OrderOutcome>(Fault.Of(FaultCodes.AgentProtocol, "This agent does not know the order.", order.GetType().Name)),
     };

@@ -114,7 +114,7 @@ sealed record ReceivePlace(IImageSink Sink, WrittenDisk? Disk, MountEntry? Mount
         {
             foreach (var entry in Directory.EnumerateFileSystemEntries(directory))
             {
-                if (mounts.Contains(entry) || Path.GetFileName(entry) == "lost+found")
+                if (mounts.Contains(entry) || Path.GetFileName(entry) is "lost+found" or WholePlace.OnTarget)
                 {
                     continue;
                 }

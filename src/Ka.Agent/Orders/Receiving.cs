@@ -1,12 +1,18 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using Ka.Agent.Machine;
 using Ka.Broadcast;
+using Ka.Broadcast.Swarm;
 using Ka.Core.Faults;
 using Ka.Protocol.Agents;
 
 namespace Ka.Agent.Orders;
 
-/// <summary>Carries out <see cref="ReceiveImage"/>: chain, decompressor, then GNU tar or a block device.</summary>
+/// <summary>One way by which verified bytes come into a sink.</summary>
+/// <param name="Receive">Runs until the sink has every byte, or a fault ends it.</param>
+sealed record Reception(Func<CancellationToken, Task<ChainOutcome>> Receive, Func<ChainProgress> Progress);
+
+/// <summary>Carries out <see cref="ReceiveImage"/>: chain or another way, decompressor, then GNU tar or a block device.</summary>
 static class Receiving
 {
     static readonly TimeSpan ReportPeriod = TimeSpan.FromMilliseconds(400);
@@ -25,24 +31,70 @@ static class Receiving
         }
         await using (place)
         {
-            var outcome = await Into(place.Sink, new ChainTicket(key, manifest, [.. order.Upstreams.Select(u => new ChainPeer(u.Host, u.Port))], order.Successors), context, report, cancel);
+            var ticket = new ChainTicket(key, manifest, Peers(order.Upstreams), order.Successors);
+            var outcome = !order.Stripes.IsDefaultOrEmpty
+                ? await ByStripes(order, ticket, place.Sink, context, report, cancel)
+                : order.Swarm is { } swarm
+                ? await BySwarm(order, swarm, ticket, place.Sink, context, report, cancel)
+                : order.Torrent is { } torrent
+                ? await TorrentFetching.Run(order, torrent, manifest, place.Sink, context, report, cancel)
+                : order.IsPlaced
+                ? await PlacedImage.Unpack(manifest, place.Sink, context, report, cancel)
+                : order.Multicast is { } multicast
+                ? await MulticastReceiving.Run(multicast, ticket, place.Sink, context, report, () => ByChain(place.Sink, ticket, context, report, cancel), cancel)
+                : await ByChain(place.Sink, ticket, context, report, cancel);
             return outcome.Fault is null && await place.Done(cancel) is { } fault ? fault : outcome;
         }
     }
 
-    static async Task<OrderOutcome> Into(IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
+    static Task<OrderOutcome> ByChain(IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
     {
         var node = new ChainNode(ticket, context.Chain, sink.Input, context.ChainOptions);
-        var began = Stopwatch.GetTimestamp();
+        return Serving(node, new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
+    }
+
+    static Task<OrderOutcome> ByStripes(ReceiveImage order, ChainTicket ticket, IImageSink sink, OrderContext context, Report report, CancellationToken cancel)
+    {
+        if (order.Stripes.Length != Stripe.Pair || order.Stripes.Any(s => s.Upstreams.IsDefaultOrEmpty))
+        {
+            return Task.FromResult<OrderOutcome>(Fault.Of(FaultCodes.AgentProtocol, "The order to receive names other stripes than there are.", $"{order.Stripes.Length}"));
+        }
+        var links = order.Stripes.Select(s => new ChainLink(Peers(s.Upstreams), s.Successors));
+        var node = new StripedNode(ticket.Key, ticket.Manifest, [.. links], context.Chain, sink.Input, context.ChainOptions);
+        return Serving(node, new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
+    }
+
+    /// <summary>The image lies whole on the node for as long as others take from it.</summary>
+    static async Task<OrderOutcome> BySwarm(
+        ReceiveImage order, SwarmFetch swarm, ChainTicket ticket, IImageSink sink, OrderContext context, Report report, CancellationToken cancel)
+    {
+        var (place, noRoom) = WholePlace.Make(order.Bytes, swarm.RoomOnTarget, context.Paths);
+        if (place is null)
+        {
+            return noRoom!;
+        }
+        var link = new SwarmLink(Peers(swarm.Peers), swarm.IsFirstHand, swarm.Place);
+        var store = FileChunkStore.Create(place.File);
+        var node = new SwarmNode(new SwarmTicket(ticket.Key, ticket.Manifest, link, Peer(swarm.Server)), context.Chain, store, sink.Input, context.ChainOptions);
+        return await Serving(new InOrder(node, store, place), new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
+    }
+
+    static ImmutableArray<ChainPeer> Peers(ImmutableArray<PeerAddress> addresses) => [.. addresses.Select(Peer)];
+
+    static ChainPeer Peer(PeerAddress address) => new(address.Host, address.Port);
+
+    /// <summary>Receives, and goes on serving others once everything is here.</summary>
+    static async Task<OrderOutcome> Serving(
+        IDisposable node, Reception reception, Func<Task> linger, IImageSink sink, OrderContext context, Report report, CancellationToken cancel)
+    {
         var served = false;
         try
         {
-            var outcome = await Receive(node, sink, report, cancel);
+            var outcome = await Into(sink, reception, context, report, cancel);
             if (outcome.Fault is null)
             {
                 served = true;
-                context.Unpacked = Stopwatch.GetElapsedTime(began);
-                context.Serving = Task.WhenAll(context.Serving, ServeOn(node));
+                context.Serving = Task.WhenAll(context.Serving, ServeOn(node, linger));
             }
             return outcome;
         }
@@ -55,16 +107,29 @@ static class Receiving
         }
     }
 
-    static async Task<OrderOutcome> Receive(ChainNode node, IImageSink sink, Report report, CancellationToken cancel)
+    /// <summary>Takes the verified bytes of a way into the sink, and judges what came of both.</summary>
+    public static async Task<OrderOutcome> Into(IImageSink sink, Reception reception, OrderContext context, Report report, CancellationToken cancel)
     {
-        ChainOutcome received;
+        var began = Stopwatch.GetTimestamp();
+        var (received, _) = await Take(sink, reception, report, cancel);
+        var outcome = await End(received, reception, sink, report, cancel);
+        if (outcome.Fault is null)
+        {
+            context.Unpacked = Stopwatch.GetElapsedTime(began);
+        }
+        return outcome;
+    }
+
+    /// <summary>Receives until the way or the sink has ended.</summary>
+    public static async Task<(ChainOutcome Received, bool SinkStopped)> Take(IImageSink sink, Reception reception, Report report, CancellationToken cancel)
+    {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         await using (cancel.Register(sink.Kill))
         {
-            var receiving = node.Receive(stop.Token);
+            var receiving = reception.Receive(stop.Token);
             while (await Task.WhenAny(receiving, Task.Delay(ReportPeriod, CancellationToken.None)) != receiving)
             {
-                var p = node.Progress;
+                var p = reception.Progress();
                 report("receive", p.Verified, p.Total, p.BytesIn, p.BytesOut);
                 if (sink.HasFailed)
                 {
@@ -73,18 +138,18 @@ static class Receiving
             }
             try
             {
-                received = await receiving;
+                return (await receiving, false);
             }
             catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
             {
-                received = new ChainOutcome(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking or writing program ended too early."), SinkFailed: true, node.Progress);
+                return (new ChainOutcome(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking or writing program ended too early."), SinkFailed: true, reception.Progress()), true);
             }
         }
-        return await End(received, node, sink, report, cancel);
     }
 
-    static async Task<OrderOutcome> End(
-        ChainOutcome received, ChainNode node, IImageSink sink, Report report, CancellationToken cancel)
+    /// <summary>Judges a reception and what its sink made of it.</summary>
+    public static async Task<OrderOutcome> End(
+        ChainOutcome received, Reception reception, IImageSink sink, Report report, CancellationToken cancel)
     {
         if (received is { Fault: { } fault, SinkFailed: false })
         {
@@ -104,7 +169,7 @@ static class Receiving
         {
             return notKept;
         }
-        var progress = node.Progress;
+        var progress = reception.Progress();
         return OrderOutcome.Found(
             ("bytesIn", progress.BytesIn.ToString()),
             ("bytesOut", progress.BytesOut.ToString()),
@@ -113,9 +178,21 @@ static class Receiving
             ("switches", progress.Switches.ToString()));
     }
 
-    static async Task ServeOn(ChainNode node)
+    static async Task ServeOn(IDisposable node, Func<Task> linger)
     {
-        await node.Linger();
+        await linger();
         node.Dispose();
+    }
+
+    /// <summary>Disposes of several, the first first.</summary>
+    sealed class InOrder(params IDisposable[] parts) : IDisposable
+    {
+        public void Dispose()
+        {
+            foreach (var part in parts)
+            {
+                part.Dispose();
+            }
+        }
     }
 }

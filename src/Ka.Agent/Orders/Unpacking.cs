@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using Ka.Agent.Machine;
+using Ka.Broadcast;
 using Ka.Core.Faults;
 using Ka.Protocol.Agents;
 
@@ -32,8 +33,9 @@ sealed class Unpacking : IImageSink
         _ = Tail.Of(tar.StandardOutput);
         _decompressorSaid = decompressor is null ? Task.FromResult("") : Tail.Of(decompressor.StandardError);
         Input = decompressor is null ? _feed : decompressor.StandardInput.BaseStream;
+        Pipes.Widen(Input);
         _copying = decompressor is null ? Task.CompletedTask : Task.Factory.StartNew(
-            () => Copy(decompressor.StandardOutput.BaseStream, _feed), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            () => Pass(decompressor.StandardOutput.BaseStream, tar.StandardInput.BaseStream, _feed), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
     /// <summary>Takes the image as it arrives.</summary>
@@ -158,15 +160,23 @@ sealed class Unpacking : IImageSink
         }
     }
 
-    static void Copy(Stream from, TarFeed to)
+    /// <summary>Passes everything on to tar, by the kernel where it can (<see cref="Pipes.Duplicate"/>); what is read here is only looked at.</summary>
+    static void Pass(Stream from, Stream tar, TarFeed feed)
     {
-        var buffer = new byte[256 * 1024];
-        int count;
+        Pipes.Widen(from);
+        Pipes.Widen(tar);
+        var buffer = new byte[Pipes.WideBytes];
         try
         {
+            while (Pipes.Duplicate(from, tar, buffer.Length) is var ready and > 0)
+            {
+                from.ReadExactly(buffer, 0, ready);
+                feed.Passed(buffer.AsSpan(0, ready));
+            }
+            int count;
             while ((count = from.Read(buffer)) > 0)
             {
-                to.Write(buffer.AsSpan(0, count));
+                feed.Write(buffer.AsSpan(0, count));
             }
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
@@ -180,7 +190,7 @@ sealed class Unpacking : IImageSink
 /// Tar's standard input. Tar stops reading at the end marker: what comes after is not written any more but looked at. Remembers how many
 /// zero bytes the stream ends with.
 /// </summary>
-sealed class TarFeed(Stream tar) : Stream
+sealed class TarFeed(Stream tar) : WriteOnlyStream
 {
     const int EndMarkerBytes = 1024;
 
@@ -190,31 +200,26 @@ sealed class TarFeed(Stream tar) : Stream
 
     public long Bytes { get; private set; }
 
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => Bytes;
-
-    public override long Position
-    {
-        get => Bytes;
-        set => throw new NotSupportedException();
-    }
-
     /// <summary>Null when the archive ended as archives end.</summary>
     public string? Verdict() =>
         _garbage ? "There is something behind the end of the archive."
         : _zeros < EndMarkerBytes ? "The archive has no end marker: it was cut off."
         : null;
 
-    public override void Write(ReadOnlySpan<byte> buffer)
+    /// <summary>Looks at what tar has been given by another way.</summary>
+    public void Passed(ReadOnlySpan<byte> buffer) => Look(buffer);
+
+    bool Look(ReadOnlySpan<byte> buffer)
     {
         Bytes += buffer.Length;
         var last = buffer.LastIndexOfAnyExcept((byte)0);
         _zeros = last < 0 ? _zeros + buffer.Length : buffer.Length - 1 - last;
+        return last >= 0;
+    }
+
+    public override void Write(ReadOnlySpan<byte> buffer)
+    {
+        var holdsSomething = Look(buffer);
         if (!_tarStopped)
         {
             try
@@ -229,20 +234,8 @@ sealed class TarFeed(Stream tar) : Stream
                 return;
             }
         }
-        _garbage |= last >= 0;
+        _garbage |= holdsSomething;
     }
-
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-    public override void Flush()
-    {
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

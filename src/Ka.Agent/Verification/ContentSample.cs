@@ -1,3 +1,4 @@
+using Ka.Core;
 using Ka.Protocol.Manifests;
 
 namespace Ka.Agent.Verification;
@@ -31,7 +32,7 @@ static class ContentSample
                 continue;
             total += entry.Bytes;
             if (!chosen[i])
-                files.Add((Luck(seed, i), i));
+                files.Add((SplitMix64.At(seed, (ulong)i), i));
         }
         var bytes = Math.Max(LeastBytes, (long)(total * Share));
         var count = Math.Max(LeastFiles, (int)(files.Count * FileShare));
@@ -44,14 +45,5 @@ static class ContentSample
             count--;
         }
         return chosen;
-    }
-
-    /// <summary>splitmix64.</summary>
-    static ulong Luck(ulong seed, int index)
-    {
-        var x = seed + 0x9E3779B97F4A7C15UL * ((ulong)index + 1);
-        x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9UL;
-        x = (x ^ (x >> 27)) * 0x94D049BB133111EBUL;
-        return x ^ (x >> 31);
     }
 }

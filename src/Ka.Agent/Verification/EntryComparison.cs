@@ -33,8 +33,11 @@ sealed class EntryComparison
     public void Aspect(ManifestEntry entry, string what, string? expected, string? found)
     {
         if (expected != found)
-            Add(new VerifyDifference(entry.Path, "changed", what, expected is null ? null : ByteText.Printable(expected), found is null ? null : ByteText.Printable(found)));
+            Changed(entry, what, expected, found);
     }
+
+    void Changed(ManifestEntry entry, string what, string? expected, string? found) =>
+        Add(new VerifyDifference(entry.Path, "changed", what, expected is null ? null : ByteText.Printable(expected), found is null ? null : ByteText.Printable(found)));
 
     public static bool TypeFits(ManifestEntry entry, FileState state) => state.Type == entry.Type switch
     {
@@ -52,18 +55,19 @@ sealed class EntryComparison
     {
         if (!TypeFits(entry, state))
         {
-            Aspect(entry, "type", Word(entry.Type), Word(state.Type));
+            Changed(entry, "type", Word(entry.Type), Word(state.Type));
             return false;
         }
-        if (entry.Type == FileType.File)
-            Aspect(entry, "size", entry.Bytes.ToString(), state.Bytes.ToString());
+        if (entry.Type == FileType.File && entry.Bytes != state.Bytes)
+            Changed(entry, "size", entry.Bytes.ToString(), state.Bytes.ToString());
         if (bare || entry.Mode is not { } mode)
             return true;
-        if (entry.Type != FileType.SymbolicLink)
-            Aspect(entry, "mode", Octal(mode), Octal(state.Mode));
-        Aspect(entry, "owner", $"{entry.Uid}:{entry.Gid}", $"{state.Uid}:{state.Gid}");
-        if (entry.Type is FileType.CharacterDevice or FileType.BlockDevice)
-            Aspect(entry, "device", $"{entry.Major}:{entry.Minor}", $"{state.Major}:{state.Minor}");
+        if (entry.Type != FileType.SymbolicLink && mode != state.Mode)
+            Changed(entry, "mode", Octal(mode), Octal(state.Mode));
+        if (entry.Uid != state.Uid || entry.Gid != state.Gid)
+            Changed(entry, "owner", $"{entry.Uid}:{entry.Gid}", $"{state.Uid}:{state.Gid}");
+        if (entry.Type is FileType.CharacterDevice or FileType.BlockDevice && (entry.Major != state.Major || entry.Minor != state.Minor))
+            Changed(entry, "device", $"{entry.Major}:{entry.Minor}", $"{state.Major}:{state.Minor}");
         if (entry.Type != FileType.Directory)
             Links(entry, state);
         return true;
@@ -72,16 +76,21 @@ sealed class EntryComparison
     void Links(ManifestEntry entry, FileState state)
     {
         var first = entry.SameAs ?? entry.Path;
-        Aspect(entry, "links", _links.GetValueOrDefault(first, 1u).ToString(), state.Links.ToString());
-        if (!_links.ContainsKey(first))
+        var isLinked = _links.TryGetValue(first, out var links);
+        links = isLinked ? links : 1;
+        if (links != state.Links)
+            Changed(entry, "links", links.ToString(), state.Links.ToString());
+        if (!isLinked)
             return;
         var inode = (state.Device, state.Inode);
         if (!_inodes.TryAdd(first, inode) && _inodes[first] != inode)
-            Aspect(entry, "links", $"the same file as {first}", "another file");
+            Changed(entry, "links", $"the same file as {first}", "another file");
     }
 
-    public void Attributes(ManifestEntry entry, Dictionary<string, byte[]> found)
+    public void Attributes(ManifestEntry entry, IReadOnlyDictionary<string, byte[]> found)
     {
+        if (entry.Attributes.IsEmpty && found.Count == 0)
+            return;
         foreach (var attribute in entry.Attributes)
             if (attribute.Value != "?" && IsCompared(attribute.Name))
                 Aspect(entry, $"attribute {ByteText.Printable(attribute.Name)}", attribute.Value, found.TryGetValue(attribute.Name, out var value) ? Convert.ToHexStringLower(value) : null);

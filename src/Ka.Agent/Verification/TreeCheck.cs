@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Security.Cryptography;
 using Ka.Agent.Machine;
 using Ka.Core.Faults;
 using Ka.Protocol.Manifests;
@@ -28,16 +27,14 @@ sealed class TreeCheck
     readonly Dictionary<string, int> _places;
     readonly bool[] _seen;
     readonly bool[] _read;
-    readonly byte[] _buffer = new byte[1 << 20];
-    readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+    readonly ContentReader _contents;
     readonly Stopwatch _clock = Stopwatch.StartNew();
-    readonly Action<long> _progress;
     readonly HashSet<string> _hiddenTrees = new(StringComparer.Ordinal);
-    long _compared, _filesRead, _bytesRead, _ignored, _hidden;
+    long _compared, _ignored, _hidden;
 
-    TreeCheck(FileManifest manifest, MountPlaces mounts, CheckOptions options, Action<long> progress, CancellationToken cancel)
+    TreeCheck(FileManifest manifest, MountPlaces mounts, CheckOptions options, ContentReader contents, CancellationToken cancel)
     {
-        (_manifest, _mounts, _options, _progress, _cancel) = (manifest, mounts, options, progress, cancel);
+        (_manifest, _mounts, _options, _contents, _cancel) = (manifest, mounts, options, contents, cancel);
         _compare = new EntryComparison(manifest);
         _places = new Dictionary<string, int>(manifest.Entries.Length, StringComparer.Ordinal);
         for (var i = 0; i < manifest.Entries.Length; i++)
@@ -54,22 +51,23 @@ sealed class TreeCheck
         var error = NativeFiles.OpenRoot(root, out var descriptor);
         if (error != 0)
             return (null, Fault.Of(FaultCodes.DiskMountFailed, "The root of the check cannot be opened.", $"{root}: {Native.Message(error)}"));
-        var check = new TreeCheck(manifest, mounts, options, progress, cancel);
+        using var contents = new ContentReader(progress, cancel);
+        var check = new TreeCheck(manifest, mounts, options, contents, cancel);
         try
         {
             check.Root(descriptor);
+            contents.Finish(check._compare);
             check.Missing();
         }
         finally
         {
             NativeFiles.Close(descriptor);
-            check._hash.Dispose();
         }
         return (check.Report(root), null);
     }
 
     VerifyReport Report(string root) => new(
-        root, _manifest.ImageSha256, _options.Mode.ToString().ToLowerInvariant(), _compare.Count == 0, _compared, _filesRead, _bytesRead, _ignored, _hidden,
+        root, _manifest.ImageSha256, _options.Mode.ToString().ToLowerInvariant(), _compare.Count == 0, _compared, _contents.Files, _contents.Bytes, _ignored, _hidden,
         (long)_clock.Elapsed.TotalMilliseconds, _compare.Count, [.. _compare.Differences]);
 
     void Root(int descriptor)
@@ -192,34 +190,10 @@ sealed class TreeCheck
 
     void Content(int directory, byte[] name, ManifestEntry entry)
     {
-        var error = NativeFiles.OpenFile(directory, name, out var descriptor);
-        if (error != 0)
-        {
-            _compare.Unreadable(entry.Path, error);
-            return;
-        }
-        try
-        {
-            NativeFiles.Forget(descriptor);
-            int count;
-            while ((error = NativeFiles.Read(descriptor, _buffer, out count)) == 0 && count > 0)
-            {
-                _cancel.ThrowIfCancellationRequested();
-                _hash.AppendData(_buffer, 0, count);
-                _bytesRead += count;
-                _progress(_bytesRead);
-            }
-        }
-        finally
-        {
-            NativeFiles.Close(descriptor);
-        }
-        var found = Convert.ToHexStringLower(_hash.GetHashAndReset());
-        if (error != 0)
+        if (NativeFiles.OpenFile(directory, name, out var descriptor) is not 0 and var error)
             _compare.Unreadable(entry.Path, error);
         else
-            _compare.Aspect(entry, "content", $"sha256:{entry.Sha256}", $"sha256:{found}");
-        _filesRead++;
+            _contents.Add(entry, descriptor);
     }
 
     void Missing()

@@ -88,6 +88,8 @@ static class DeployCommand
         foreach (var erases in plan.Erases)
             Console.WriteLine($"  disks     {erases}");
         Console.WriteLine($"  steps     {steps}");
+        if (plan.Broadcast is { } broadcast)
+            Console.WriteLine(Terminal.Safe($"  broadcast {broadcast}"));
         foreach (var leftOut in plan.LeftOut)
             Console.WriteLine($"  left out  {leftOut}");
         if (plan.BootProfile is { } boots)

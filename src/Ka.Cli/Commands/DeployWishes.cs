@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using System.CommandLine;
-using System.Security.Cryptography;
+using Ka.Core.Clusters;
 using Ka.Protocol.Rest;
 
 namespace Ka.Cli.Commands;
@@ -22,9 +22,12 @@ sealed class DeployWishes
 
     readonly Option<string?> _profile = new("--boot-profile") { Description = "File with kernel, initrd and params that the nodes boot from the network at the end, not their disk" };
 
+    readonly Option<string?> _broadcast = new("--broadcast") { Description = "How the image comes to the nodes (default: the cluster's, else auto)" };
+
     public DeployWishes(Command command)
     {
-        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _profile])
+        _broadcast.AcceptOnlyFromAmong([.. BroadcastWays.All.Select(w => w.Word())]);
+        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _profile, _broadcast])
             command.Add(option);
     }
 
@@ -39,55 +42,22 @@ sealed class DeployWishes
             NoBootloader = parsed.GetValue(_noBootloader),
             Breakpoint = parsed.GetValue(_breakpoint),
             ReformatTmp = parsed.GetValue(_tmp),
+            Broadcast = parsed.GetValue(_broadcast),
         };
         if (parsed.GetValue(_custom) is { } custom)
         {
-            var (steps, status) = await SendAsync(custom, "api/v1/deployments/files", "operation.invalid", server, cancel);
+            var (steps, status) = await NamedFiles.SendAsync(custom, "api/v1/deployments/files", "operation.invalid", server, cancel);
             if (steps is null)
                 return (null, status);
             body = body with { CustomSteps = steps };
         }
         if (parsed.GetValue(_profile) is { } file)
         {
-            var (profile, status) = await SendAsync(file, "api/v1/deployments/boot-profile/files", "profile.invalid", server, cancel);
+            var (profile, status) = await NamedFiles.SendAsync(file, "api/v1/deployments/boot-profile/files", "profile.invalid", server, cancel);
             if (profile is null)
                 return (null, status);
             body = body with { BootProfile = profile };
         }
         return (body, ExitCodes.Done);
-    }
-
-    /// <summary>Reads a document and sends the files beside it that the server finds named in it.</summary>
-    static async Task<(ApplyBody? Document, int Status)> SendAsync(string file, string route, string code, Server server, CancellationToken cancel)
-    {
-        string text;
-        try
-        {
-            text = await File.ReadAllTextAsync(file, cancel);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            Console.Error.WriteLine($"ka: {file} cannot be read: {e.Message}  ({code})");
-            return (null, ExitCodes.BadData);
-        }
-        var document = new ApplyBody(file, text, ImmutableDictionary<string, string>.Empty);
-        var named = await server.PostAsync(route, document, RestJson.Default.ApplyBody, RestJson.Default.DescriptionFiles, cancel);
-        if (named.Value is not { } files)
-            return (null, Terminal.Say(named.Problem!));
-        var digests = ImmutableDictionary.CreateBuilder<string, string>();
-        foreach (var path in files.Paths)
-        {
-            var local = Path.GetFullPath(path, Path.GetDirectoryName(Path.GetFullPath(file))!);
-            if (!File.Exists(local))
-            {
-                Console.Error.WriteLine($"ka: {file} names '{path}', which does not exist ({local})  ({code})");
-                return (null, ExitCodes.BadData);
-            }
-            await using (var stream = File.OpenRead(local))
-                digests[path] = Convert.ToHexStringLower(await SHA256.HashDataAsync(stream, cancel));
-            if (await server.SendFileAsync(local, digests[path], cancel) is { } problem)
-                return (null, Terminal.Say(problem));
-        }
-        return (document with { Files = digests.ToImmutable() }, ExitCodes.Done);
     }
 }

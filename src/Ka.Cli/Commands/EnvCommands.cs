@@ -32,6 +32,7 @@ static class EnvCommands
         var render = new Command("render", "Show the files of an environment as a node would get them") { rendered, path, node };
         render.SetAction((parsed, cancel) => RenderAsync(parsed, parsed.GetValue(rendered)!, parsed.GetValue(node)!, parsed.GetValue(path), cancel));
         env.Add(render);
+        env.Add(TorrentCommand.Build());
         env.Add(ImportCommand.Build());
         env.Add(Neighbours.EnvBuild());
         return env;
@@ -39,32 +40,11 @@ static class EnvCommands
 
     static async Task<int> ApplyAsync(ParseResult parsed, string file, CancellationToken cancel)
     {
-        string text;
-        try
-        {
-            text = await File.ReadAllTextAsync(file, cancel);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            Console.Error.WriteLine($"ka: {file} cannot be read: {e.Message}  (environment.invalid)");
-            return ExitCodes.BadData;
-        }
         using var server = Common.Connect(parsed);
-        var body = new ApplyBody(file, text, ImmutableDictionary<string, string>.Empty);
-        var named = await server.PostAsync("api/v1/environments/files", body, RestJson.Default.ApplyBody, RestJson.Default.DescriptionFiles, cancel);
-        if (named.Value is not { } files)
-            return Terminal.Say(named.Problem!);
-        var digests = ImmutableDictionary.CreateBuilder<string, string>();
-        foreach (var path in files.Paths)
-        {
-            if (Locate(path, file) is not { } local)
-                return ExitCodes.BadData;
-            await using (var stream = File.OpenRead(local))
-                digests[path] = Convert.ToHexStringLower(await SHA256.HashDataAsync(stream, cancel));
-            if (await server.SendFileAsync(local, digests[path], cancel) is { } problem)
-                return Terminal.Say(problem);
-        }
-        var applied = await server.PostAsync("api/v1/environments", body with { Files = digests.ToImmutable() }, RestJson.Default.ApplyBody, RestJson.Default.ApplyReply, cancel);
+        var (document, status) = await NamedFiles.SendAsync(file, "api/v1/environments/files", "environment.invalid", server, cancel);
+        if (document is null)
+            return status;
+        var applied = await server.PostAsync("api/v1/environments", document, RestJson.Default.ApplyBody, RestJson.Default.ApplyReply, cancel);
         if (applied.Value is not { } done)
             return Terminal.Say(applied.Problem!);
         if (Common.IsJson(parsed))
@@ -72,22 +52,6 @@ static class EnvCommands
         else
             Console.WriteLine($"{done.Environment.Name}:{done.Environment.Version} {done.Change} (sha256:{done.Environment.Sha256[..12]}…, {Terminal.Size(done.Environment.Bytes)}, {(done.Environment.Kernel.Length > 0 ? "kernel " + done.Environment.Kernel : done.Environment.Kind)})");
         return ExitCodes.Done;
-    }
-
-    /// <summary>A path of a description as a file here: bare or local:// beside the description.</summary>
-    static string? Locate(string path, string description)
-    {
-        var plain = path.StartsWith("local://", StringComparison.Ordinal) ? path["local://".Length..] : path;
-        if (plain.Contains("://", StringComparison.Ordinal))
-        {
-            Console.Error.WriteLine($"ka: '{path}': only files of this machine can be registered yet; fetch it first  (environment.invalid)");
-            return null;
-        }
-        var full = Path.GetFullPath(plain, Path.GetDirectoryName(Path.GetFullPath(description))!);
-        if (File.Exists(full))
-            return full;
-        Console.Error.WriteLine($"ka: {description} names '{path}', which does not exist ({full})  (environment.invalid)");
-        return null;
     }
 
     static async Task<int> ListAsync(ParseResult parsed, CancellationToken cancel)

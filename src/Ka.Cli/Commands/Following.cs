@@ -62,6 +62,8 @@ static class Summary
         var ok = operation.Ok.Length == 0 ? 0 : NodeSet.Parse(operation.Ok).Count;
         var rest = operation.Count - ok - failed;
         yield return $"{operation.Id} {operation.State}{took}: {ok} ok, {failed} failed" + (rest > 0 ? $", {rest} under way" : "");
+        if (operation.Broadcast is { } broadcast)
+            yield return $"sent by  {broadcast}";
         if (operation.Ok.Length > 0)
             yield return $"ok       {operation.Ok}" + (
                 operation.Breakpoint is { } breakpoint ? $"   left as they are before {breakpoint}"

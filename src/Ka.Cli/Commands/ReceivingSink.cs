@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Ka.Broadcast;
 using Ka.Core.Faults;
 using Microsoft.Win32.SafeHandles;
 
@@ -82,6 +83,8 @@ sealed class ManifoldStream(Stream[] streams) : WriteOnlyStream
 /// </summary>
 sealed partial class DiskSink : WriteOnlyStream
 {
+    const int TypeBits = 0xF000, Regular = 0x8000, BlockDevice = 0x6000;
+    const int CurrentDirectory = -100;
     const int WriteOnly = 1;
     const int CloseOnExec = 0x80000;
 
@@ -101,7 +104,9 @@ sealed partial class DiskSink : WriteOnlyStream
     /// <exception cref="IOException">It cannot be opened.</exception>
     public DiskSink(string path)
     {
-        _isDevice = File.Exists(path) && (File.GetAttributes(path) & FileAttributes.Device) != 0 && IsBlockDevice(path);
+        var type = TypeOf(path);
+        _isDevice = type == BlockDevice;
+        _isRegular = type is Regular or 0;
         if (_isDevice)
         {
             _file = Open(path, WriteOnly | CloseOnExec);
@@ -115,8 +120,7 @@ sealed partial class DiskSink : WriteOnlyStream
             }
             return;
         }
-        _file = File.OpenHandle(path, File.Exists(path) ? FileMode.Truncate : FileMode.Create, FileAccess.Write, FileShare.Read);
-        _isRegular = (File.GetAttributes(path) & FileAttributes.Device) == 0;
+        _file = File.OpenHandle(path, _isRegular ? FileMode.Create : FileMode.Open, FileAccess.Write, FileShare.Read);
     }
 
     public override void Write(ReadOnlySpan<byte> bytes)
@@ -184,9 +188,12 @@ sealed partial class DiskSink : WriteOnlyStream
 
     static IOException Failed(string what) => new($"{what}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
 
-    /// <summary>The kernel lists every block device by the name that /dev has.</summary>
-    static bool IsBlockDevice(string path) =>
-        Directory.Exists("/sys/class/block/" + Path.GetFileName(File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path).Replace('/', '!'));
+    /// <summary>The type bits of inode(7), links followed; 0 when there is nothing.</summary>
+    static unsafe int TypeOf(string path)
+    {
+        var state = stackalloc byte[256]; // struct statx of linux/stat.h
+        return statx(CurrentDirectory, path, 0, 1, state) == 0 ? *(ushort*)(state + 28) & TypeBits : 0;
+    }
 
     protected override unsafe void Dispose(bool disposing)
     {
@@ -199,34 +206,9 @@ sealed partial class DiskSink : WriteOnlyStream
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial SafeFileHandle Open(string path, int flags);
 
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int statx(int directory, string path, int flags, uint mask, byte* state);
+
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int Sync(SafeFileHandle file);
-}
-
-/// <summary>A stream that only takes.</summary>
-abstract class WriteOnlyStream : Stream
-{
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
-    public abstract override void Write(ReadOnlySpan<byte> buffer);
-
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Flush()
-    {
-    }
 }

@@ -40,7 +40,7 @@ public static class LiveView
         var total = copying[0].Total!.Value;
         var rate = copying.Min(t => t.BytesPerSecond);
         var eta = rate > 0 ? $" · ETA {Terminal.Duration(TimeSpan.FromSeconds((total - done) / rate))}" : "";
-        return $"     chain of {copying.Length} · {Terminal.Size(done)} of {Terminal.Size(total)} · {Terminal.Size((long)rate)}/s{eta}";
+        return $"     {(copying[0].Strategy ?? "chain").ToLowerInvariant()} of {copying.Length} · {Terminal.Size(done)} of {Terminal.Size(total)} · {Terminal.Size((long)rate)}/s{eta}";
     }
 
     static IEnumerable<string> NodeLines(WatchState state, int width)

@@ -41,7 +41,7 @@ public sealed record PowerSettings(
     ImmutableDictionary<string, ImmutableArray<string>> Commands);
 
 /// <summary>One strategy as the configuration lists it.</summary>
-/// <param name="Do"><c>untrusted</c>, <c>kexec</c>, <c>trusted</c>, <c>prod</c>; <c>chain</c>; <c>kexec</c>, <c>classical</c>, <c>hard-reboot</c>.</param>
+/// <param name="Do"><c>untrusted</c>, <c>kexec</c>, <c>trusted</c>, <c>prod</c>; a <see cref="BroadcastWay"/>; <c>kexec</c>, <c>classical</c>, <c>hard-reboot</c>.</param>
 /// <param name="Level">First level of a reboot: <c>soft</c>, <c>hard</c>, <c>very-hard</c>.</param>
 /// <param name="Timeout">For one node, from its turn, for the long wait of the strategy.</param>
 /// <param name="FirstSign">How long nothing at all may be seen of a node that was reset.</param>
@@ -74,8 +74,14 @@ public sealed record Cluster(
 
     public static readonly ImmutableArray<StrategySettings> DefaultMinimalEnv = [KnownMinimalEnv[0]];
 
-    public static readonly ImmutableArray<StrategySettings> DefaultInstall =
-        [new StrategySettings("chain", 1, TimeSpan.FromMinutes(20), "soft", null)];
+    /// <summary>Every way to broadcast.</summary>
+    public static readonly ImmutableArray<StrategySettings> KnownInstall =
+        [.. BroadcastWays.All.Select(w => new StrategySettings(w.Word(), 1, TimeSpan.FromMinutes(20), "soft", null))];
+
+    public static readonly ImmutableArray<StrategySettings> DefaultInstall = [KnownInstall.Single(s => s.Do == "chain")];
+
+    /// <summary>What holds where the configuration is silent: the way is chosen for each operation.</summary>
+    public static readonly ImmutableArray<StrategySettings> AutoInstall = [KnownInstall.Single(s => s.Do == "auto")];
 
     public static readonly ImmutableArray<StrategySettings> DefaultBoot =
     [
@@ -88,6 +94,9 @@ public sealed record Cluster(
     public ImmutableArray<PostInstall> PreInstalls { get; init; } = [];
 
     public ImmutableArray<CustomOperation> Operations { get; init; } = [];
+
+    /// <summary>Settings of the ways to broadcast that need some.</summary>
+    public BroadcastSettings Broadcast { get; init; } = BroadcastSettings.None;
 
     /// <summary>Variables of the site for every script; those of an environment go over them.</summary>
     public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;

@@ -114,6 +114,15 @@ public static class FaultCodes
     public static readonly FaultCode BroadcastLost = Add("broadcast.lost",
         "A receiver that had begun was heard of no more.",
         "Look whether the machine and its network are alive, and send to it again.");
+    public static readonly FaultCode BroadcastUnavailable = Add("broadcast.unavailable",
+        "The way to broadcast that was asked for is not one, or cannot be had here. Nothing was erased.",
+        "The message says what is missing; see ka deploy --help, or leave the choice to the server: --broadcast auto.");
+    public static readonly FaultCode BroadcastNoRoom = Add("broadcast.no_room",
+        "The node has no place for the whole image, which torrent and custom need before it is unpacked.",
+        "Deploy by another way (--broadcast chain), or give the node more memory or a larger deploy partition.");
+    public static readonly FaultCode BroadcastProgramFailed = Add("broadcast.program_failed",
+        "The program that brings the image, or the BitTorrent client on the node, ended without it.",
+        "Its output is in the evidence. Another way may do: --broadcast chain.");
 
     // Scripts and bootloader.
     public static readonly FaultCode SigningFailed = Add("ssh.signing_failed",

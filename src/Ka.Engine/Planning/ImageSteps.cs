@@ -1,3 +1,4 @@
+using Ka.Core.Clusters;
 using Ka.Core.Environments;
 using Ka.Engine.Automata;
 using Ka.Engine.Ports;
@@ -9,13 +10,13 @@ namespace Ka.Engine.Planning;
 static class ImageSteps
 {
     /// <summary>Images that are written come first and are read back before anything changes them; then the root is mounted and archives unpacked.</summary>
-    public static IEnumerable<MicroStep> Send(DeployRequest request, TimeSpan turn)
+    public static IEnumerable<MicroStep> Send(DeployRequest request, BroadcastWay way, TimeSpan turn)
     {
         var (needs, step) = (request.Needs, request.Cluster.StepTimeout);
         if (!needs.WholeDisk)
             yield return new AgentStep(AgentTask.Reformat, "reformat", step, OnlyAgain: true);
         foreach (var part in needs.RawParts)
-            yield return new SendImage(turn, part);
+            yield return new SendImage(turn, part) { Way = way };
         if (!needs.RawParts.IsEmpty && request.Verify != VerifyMode.None)
             yield return new AgentStep(AgentTask.VerifyBlocks, "verify_blocks", turn);
         if (needs.Grow)
@@ -23,7 +24,7 @@ static class ImageSteps
         if (!needs.RawParts.IsEmpty && needs.Mounted)
             yield return new AgentStep(AgentTask.Mount, "mount", step);
         foreach (var part in needs.TarParts)
-            yield return new SendImage(turn, part);
+            yield return new SendImage(turn, part) { Way = way };
         if (request.Environment.Image.Kind == ImageKind.Tar && request.Verify != VerifyMode.None)
             yield return new AgentStep(AgentTask.Verify, "verify", turn);
         if (needs.Seed)

@@ -56,7 +56,7 @@ public static class Planner
         ImmutableArray<MacroStep> macros =
         [
             new("SetDeploymentEnv", [.. request.Cluster.MinimalEnv.Select(s => Strategies.MinimalEnv(s, request))]),
-            new("BroadcastEnv", [.. request.Cluster.Install.Select(s => Strategies.Chain(s, request))]),
+            new("BroadcastEnv", [.. request.Cluster.Install.Select(s => Strategies.Install(s, request))]),
             new("BootNewEnv", [.. (request.Needs.Kexec && !own ? request.Cluster : request.Cluster.WithoutKexec()).Boot
                 .Select(s => Strategies.Boot(s, own ? BootChoice.Profile : BootChoice.LocalDisk, request.Cluster.StepTimeout))]),
         ];

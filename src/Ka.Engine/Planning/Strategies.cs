@@ -55,13 +55,15 @@ static class Strategies
         return steps.ToImmutable();
     }
 
-    public static Strategy Chain(StrategySettings settings, DeployRequest request)
+    /// <summary>Sending and installing; the strategy is called as its way to broadcast.</summary>
+    public static Strategy Install(StrategySettings settings, DeployRequest request)
     {
         var step = request.Cluster.StepTimeout;
+        var way = BroadcastWays.Parse(settings.Do) ?? throw Unknown(settings.Do);
         var steps = ImmutableArray.CreateBuilder<MicroStep>();
-        steps.AddRange(ImageSteps.Send(request, settings.Timeout));
+        steps.AddRange(ImageSteps.Send(request, way, settings.Timeout));
         if (!request.Needs.Mounted)
-            return new Strategy("Chain", settings.Retries, [.. steps, new AgentStep(AgentTask.Sync, "sync", step)]);
+            return new Strategy(way.ToString(), settings.Retries, [.. steps, new AgentStep(AgentTask.Sync, "sync", step)]);
         steps.Add(new AgentStep(AgentTask.Identity, "identity", step));
         steps.Add(new AgentStep(AgentTask.HostCertificate, "host_certificate", step));
         if (request.Environment.Network != NetworkStack.None)
@@ -76,7 +78,7 @@ static class Strategies
         if (request.Options.Bootloader && request.Needs.Bootloader)
             steps.Add(new AgentStep(AgentTask.Bootloader, "bootloader", step));
         steps.Add(new AgentStep(AgentTask.Sync, "sync", step));
-        return new Strategy("Chain", settings.Retries, steps.ToImmutable());
+        return new Strategy(way.ToString(), settings.Retries, steps.ToImmutable());
     }
 
     /// <param name="choice">What the machines boot: the local disk, or the profile of the request.</param>

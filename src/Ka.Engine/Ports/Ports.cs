@@ -126,7 +126,7 @@ public interface ISystems
     IAsyncEnumerable<NodeResult> DoAsync(NodeBits nodes, SystemTask task, AttemptId attempt, Pace pace, CancellationToken cancel);
 }
 
-/// <summary>Sends an image of the workflow to all nodes at once.</summary>
+/// <summary>Sends an image of the workflow to all nodes at once, in one way.</summary>
 public interface IBroadcast
 {
     /// <param name="part">Which image of the environment; 0 is the first.</param>
@@ -134,4 +134,5 @@ public interface IBroadcast
 }
 
 /// <summary>Everything outside the engine, for one workflow.</summary>
-public sealed record World(TimeProvider Clock, IPower Power, IBoot Boot, IPresence Presence, IAgents Agents, IBroadcast Broadcast, ISystems Systems);
+/// <param name="Broadcast">The port of each way to broadcast.</param>
+public sealed record World(TimeProvider Clock, IPower Power, IBoot Boot, IPresence Presence, IAgents Agents, Func<BroadcastWay, IBroadcast> Broadcast, ISystems Systems);

@@ -81,8 +81,10 @@ public sealed record OperationStep(CustomOperation Operation) : MicroStep("custo
 /// <param name="Part">Which image of the environment; 0 is the first.</param>
 public sealed record SendImage(TimeSpan Turn, int Part = 0) : MicroStep(Part == 0 ? "send_image" : $"send_image_{Part}", Turn, Gathers: true)
 {
+    public BroadcastWay Way { get; init; } = BroadcastWay.Chain;
+
     public override IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, CancellationToken cancel) =>
-        world.Broadcast.SendAsync(run.Nodes, Part, run.Attempt, new Pace(run.Windows.Agents, TurnTimeout, world.Clock), cancel);
+        world.Broadcast(Way).SendAsync(run.Nodes, Part, run.Attempt, new Pace(run.Windows.Agents, TurnTimeout, world.Clock), cancel);
 }
 
 /// <summary>Waits for each node's deployed system: its ssh port, with the host key of this deployment.</summary>

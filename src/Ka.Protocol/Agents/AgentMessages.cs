@@ -105,6 +105,9 @@ public static class AgentProtocol
 
     public const int OutputLimit = 16 * 1024;
 
+    /// <summary>Where an image lies on a node that is brought whole before it is unpacked.</summary>
+    public const string WholeImagePath = "/run/ka/whole/image";
+
     /// <summary>Largest message in bytes: an order carries 64 characters for each MiB of image.</summary>
     public const int MessageLimit = 16 * 1024 * 1024;
 

@@ -26,6 +26,7 @@ namespace Ka.Protocol.Agents;
 [JsonDerivedType(typeof(VerifyWritten), "verify-written")]
 [JsonDerivedType(typeof(GrowImage), "grow")]
 [JsonDerivedType(typeof(SeedCloudInit), "seed")]
+[JsonDerivedType(typeof(MakeRoom), "make-room")]
 public abstract record AgentOrder;
 
 /// <summary>Chooses the disk, wipes old signatures and writes the partition table with sfdisk, or runs the site's script instead.</summary>
@@ -72,7 +73,47 @@ public sealed record ReceiveImage(
 {
     /// <summary>The archive keeps access lists as text only: GNU tar takes them with <c>--acls</c>, without which it takes those kept as attributes.</summary>
     public bool AclsAsText { get; init; }
+
+    /// <summary>The image comes in stripes, each by a tree of its own; empty for one stream.</summary>
+    public ImmutableArray<StripeSources> Stripes { get; init; } = [];
+
+    /// <summary>The bytes come by BitTorrent and not by the chain; they are proved by the same hashes.</summary>
+    public TorrentFetch? Torrent { get; init; }
+
+    /// <summary>The bytes come from a swarm of nodes, chunk by chunk.</summary>
+    public SwarmFetch? Swarm { get; init; }
+
+    /// <summary>The bytes come by multicast, and by the chain what does not.</summary>
+    public MulticastFetch? Multicast { get; init; }
+
+    /// <summary>The site's own program has put the image at <see cref="AgentProtocol.WholeImagePath"/>.</summary>
+    public bool IsPlaced { get; init; }
 }
+
+/// <summary>Makes the directory of <see cref="AgentProtocol.WholeImagePath"/>, in memory or on the mounted target.</summary>
+/// <param name="RoomOnTarget">Bytes that the target must have free to hold the image as well; 0 when it may lie in memory only.</param>
+/// <remarks>Result value: <c>image</c>, the path of the file that is to be brought.</remarks>
+public sealed record MakeRoom(long Bytes, long RoomOnTarget) : AgentOrder;
+
+/// <summary>Hears datagrams of a group.</summary>
+/// <param name="Sender">Where the node says how it stands.</param>
+public sealed record MulticastFetch(string Group, int Port, PeerAddress Sender);
+
+/// <summary>A node's place in the tree of one stripe: as <see cref="ReceiveImage"/> says it for the whole.</summary>
+public sealed record StripeSources(ImmutableArray<PeerAddress> Upstreams, int Successors);
+
+/// <summary>Takes the image's chunks from other nodes, in any order, and gives them to others.</summary>
+/// <param name="Peers">In the order in which they are turned to.</param>
+/// <param name="IsFirstHand">It takes from the server from the start; else when nothing comes.</param>
+/// <param name="Place">In the order of the nodes.</param>
+/// <param name="RoomOnTarget">Bytes that the mounted target must have free to hold the image as well; 0 when it may lie in memory only.</param>
+public sealed record SwarmFetch(ImmutableArray<PeerAddress> Peers, PeerAddress Server, bool IsFirstHand, int Place, long RoomOnTarget);
+
+/// <summary>Fetches the image whole by BitTorrent before it is unpacked.</summary>
+/// <param name="Metainfo">The <c>.torrent</c> file in base 64.</param>
+/// <param name="Tools">Digest of an archive with <c>aria2c</c> and what it links to; null where the node's own is to be used.</param>
+/// <param name="RoomOnTarget">Bytes that the mounted target must have free to hold the image as well; 0 when it may lie in memory only.</param>
+public sealed record TorrentFetch(string Metainfo, string? Tools, long RoomOnTarget);
 
 /// <summary>Where a source of a broadcast listens.</summary>
 public sealed record PeerAddress(string Host, int Port);

@@ -16,6 +16,9 @@ public sealed record DeployBody(string Environment, string Nodes, ImmutableArray
     /// <summary>Leaves out every kexec, into the minimal environment as well as out of it.</summary>
     public bool NoKexec { get; init; }
 
+    /// <summary>How the images come to the nodes: <c>auto</c>, <c>chain</c>, <c>tree</c>, <c>two-trees</c>, <c>multicast</c>, <c>torrent</c>, <c>custom</c>; null leaves it to the cluster.</summary>
+    public string? Broadcast { get; init; }
+
     /// <summary>Leaves the partition table and every partition but the deploy partition as they are.</summary>
     public bool NoPartitioning { get; init; }
 
@@ -44,6 +47,9 @@ public sealed record PlanReply(
 
     /// <summary>What the nodes boot at the end in place of their local disk, or null.</summary>
     public PlannedProfile? BootProfile { get; init; }
+
+    /// <summary>The way to broadcast, and why: <c>chain (asked for)</c>.</summary>
+    public string? Broadcast { get; init; }
 }
 
 /// <summary>A boot profile as one node gets it.</summary>
@@ -93,6 +99,9 @@ public sealed record OperationReply(
 
     /// <summary>The document of the boot profile that the nodes boot from the network at the end, or null for their local disks.</summary>
     public string? BootProfile { get; init; }
+
+    /// <summary>The way to broadcast, and why: <c>chain (asked for)</c>; null where there was no choice.</summary>
+    public string? Broadcast { get; init; }
 }
 
 /// <summary>Where one node is.</summary>

@@ -2,6 +2,7 @@ using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Server.Agents;
 using Ka.Server.Environments;
+using Ka.Server.Workflows;
 using Ka.Store;
 
 namespace Ka.Server.Api;
@@ -27,11 +28,11 @@ public static class AgentRoutes
         await hub.ServeAsync(socket, context.Connection.RemoteIpAddress?.ToString() ?? "?", either.Token);
     }
 
-    static IResult GetFile(string sha256, HttpRequest request, AgentHub hub, WorkflowTable workflows, FileStore files)
+    static IResult GetFile(string sha256, HttpRequest request, AgentHub hub, WorkflowTable workflows, FileStore files, TorrentTools tools)
     {
         if (Access.Bearer(request) is not { } session || hub.WorkflowOf(session) is not { } id || workflows.Find(id) is not { } stored)
             return Results.Unauthorized();
-        return FileStore.IsDigest(sha256) && Allowed(stored.Workflow, files).Contains(sha256) && files.Has(sha256)
+        return FileStore.IsDigest(sha256) && (Allowed(stored.Workflow, files).Contains(sha256) || sha256 == tools.Digest) && files.Has(sha256)
             ? Results.File(files.PathOf(sha256), "application/octet-stream")
             : Results.NotFound();
     }

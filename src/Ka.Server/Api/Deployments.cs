@@ -69,10 +69,12 @@ public static partial class Deployments
         var verify = ReadVerify(body.Verify, faults) ?? cluster?.Verify ?? VerifyMode.Sample;
         if (faults.Count > 0)
             return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
-        cluster = DeployChoices.Over(cluster!, body, files, faults);
-        var asked = new DeployRequest(environment!, cluster, cluster.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, SmallestDisk(cluster, nodes, faults), verify)
+        var ground = Ground(cluster!, nodes, site);
+        (cluster, var broadcast) = BroadcastChoices.Settle(DeployChoices.Over(cluster!, body, files, faults), body, environment!, ground, faults);
+        faults.AddRange(BroadcastChoices.Check(cluster, environment!, ground));
+        var asked = new DeployRequest(environment!, cluster, cluster.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, ground.SmallestDisk, verify)
         {
-            Options = DeployChoices.Options(body, files, faults),
+            Options = DeployChoices.Options(body, files, faults) with { Broadcast = broadcast },
         };
         var outcome = Planner.Plan(asked);
         faults.AddRange(outcome.Faults);
@@ -187,22 +189,6 @@ public static partial class Deployments
                 faults.Add(Fault.Of(FaultCodes.RequestInvalid, $"line {i + 1} of the keys is no public ssh key: '{DocumentError.Cut(keys[i])}'"));
     }
 
-    /// <summary>Smallest of the target disks that have been seen; null when none has.</summary>
-    static long? SmallestDisk(Cluster cluster, NodeTable nodes, List<Fault> faults)
-    {
-        long? smallest = null;
-        var inventories = nodes.Inventories();
-        foreach (var node in cluster.Nodes)
-        {
-            if (!inventories.TryGetValue(node.Name, out var document) || JsonSerializer.Deserialize(document, AgentJson.Default.NodeInventory) is not { } inventory)
-                continue;
-            var seen = inventory.Disks.Select(d => new DiskFacts(d.Name, d.Path, d.Bus, d.Bytes, d.Model, d.Serial));
-            if (DiskSelection.TryChoose(node.Disk, seen, out var disk, out _))
-                smallest = Math.Min(smallest ?? long.MaxValue, disk.Bytes);
-        }
-        return smallest;
-    }
-
     static PlanReply Reply(DeployRequest asked, Engine.Automata.Plan plan, NodeSet set, NodeTable nodes) => new(
         $"{asked.Environment.Name}:{asked.Environment.Version}", asked.Environment.Image.Sha256, asked.Environment.Image.Bytes, asked.Environment.Image.UnpackedBytes,
         set.ToString(), set.Count,
@@ -213,7 +199,11 @@ public static partial class Deployments
     {
         LeftOut = asked.Options.Profile is null ? asked.Needs.LeftOut : asked.Needs.LeftOut.Add("kexec at the end: the boot profile comes from the network"),
         BootProfile = asked.Options.Profile is { } profile ? Planned(profile, asked) : null,
+        Broadcast = Said(asked.Options.Broadcast),
     };
+
+    /// <summary>The way to broadcast and why it is taken, in one line.</summary>
+    internal static string? Said(BroadcastChoice? choice) => choice is null ? null : $"{choice.Way} ({choice.Why})";
 
     static PlannedProfile Planned(ProfileTemplate profile, DeployRequest asked)
     {
@@ -221,6 +211,26 @@ public static partial class Deployments
         return new PlannedProfile(profile.File, Of(profile.Kernel)!, Of(profile.Initrd), asked.Nodes[0].Name, line.ToString());
 
         static PlannedFile? Of(ProfileFile? file) => file is null ? null : new PlannedFile(file.Path, file.Sha256, file.Bytes);
+    }
+
+    /// <summary>What is known of the nodes that have been seen.</summary>
+    static BroadcastGround Ground(Cluster cluster, NodeTable nodes, Site site)
+    {
+        var inventories = nodes.Inventories();
+        var (memory, disk, link) = ((long?)null, (long?)null, (double?)null);
+        foreach (var node in cluster.Nodes)
+        {
+            if (!inventories.TryGetValue(node.Name, out var document) || JsonSerializer.Deserialize(document, AgentJson.Default.NodeInventory) is not { } inventory)
+                continue;
+            if (inventory.MemoryBytes > 0)
+                memory = Math.Min(memory ?? long.MaxValue, inventory.MemoryBytes);
+            var seen = inventory.Disks.Select(d => new DiskFacts(d.Name, d.Path, d.Bus, d.Bytes, d.Model, d.Serial));
+            if (DiskSelection.TryChoose(node.Disk, seen, out var chosen, out _))
+                disk = Math.Min(disk ?? long.MaxValue, chosen.Bytes);
+            if (inventory.Nics.FirstOrDefault(n => n.Mac == node.Mac)?.SpeedMegabits is > 0 and var speed)
+                link = Math.Min(link ?? double.MaxValue, speed * 1e6);
+        }
+        return new BroadcastGround(memory, disk, File.Exists(site.TorrentTools), link);
     }
 
     /// <summary>Six characters of Crockford's base 32 without the ones that are misread: enough for a site, short to type.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Ka.Broadcast.Torrent;
 using Ka.Core.Documents;
 using Ka.Core.Environments;
 using Ka.Core.Faults;
@@ -108,7 +109,7 @@ public static class Environments
         return Results.Json(new ApplyReply("created", Reply(environment)), RestJson.Default.ApplyReply, statusCode: StatusCodes.Status201Created);
     }
 
-    static IResult Remove(string name, int version, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files)
+    static IResult Remove(string name, int version, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, TorrentSource torrents, Hosting.ServerSecrets secrets)
     {
         if (catalogue.Find(name, version) is not { } environment)
             return Unknown($"{name}:{version}");
@@ -116,6 +117,7 @@ public static class Environments
         if (running.FirstOrDefault(w => w.Workflow.Environment.Name == name && w.Workflow.Environment.Version == version) is { } user)
             return Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.EnvironmentInUse, $"{name}:{version} is being deployed by {user.Workflow.Id}"));
         catalogue.Remove(name, version);
+        TrackerRoutes.Forget(environment, torrents, secrets);
         var used = catalogue.All().SelectMany(Registrar.FilesOf)
             .Concat(nodes.BootProfiles().SelectMany(p => new[] { p.Kernel, p.Initrd }).OfType<string>())
             .Concat(running.Select(w => w.Workflow.Options.Profile).SelectMany(p => new[] { p?.Kernel.Sha256, p?.Initrd?.Sha256 }).OfType<string>())

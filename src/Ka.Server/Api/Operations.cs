@@ -115,6 +115,7 @@ public static class Operations
         {
             Breakpoint = workflow.Options.Breakpoint,
             BootProfile = workflow.Options.Profile?.File,
+            Broadcast = Deployments.Said(workflow.Options.Broadcast),
         };
     }
 

@@ -22,7 +22,7 @@ public static partial class ClusterReader
     public static void Read(YamlNode root, string text, string folder, ImmutableArray<SiteFinding>.Builder findings, ImmutableArray<Cluster>.Builder clusters)
     {
         var binder = new YamlBinder();
-        var file = binder.Mapping(root, "the cluster", "cluster", "nodes", "groups", "defaults", "steps", "limits", "verify", "pre-installs", "post-installs", "custom-steps", "variables", "server-key");
+        var file = binder.Mapping(root, "the cluster", "cluster", "nodes", "groups", "defaults", "steps", "limits", "verify", "pre-installs", "post-installs", "custom-steps", "variables", "server-key", "broadcast");
         var name = file.RequiredText("cluster");
         binder.Mapping(file.Node("defaults"), "'defaults'", NodeKeys);
         var groups = Groups(binder, file);
@@ -49,7 +49,7 @@ public static partial class ClusterReader
             name,
             nodes.ToImmutable(),
             StepsReader.Read(binder, steps, "minimal-env", Cluster.KnownMinimalEnv, Cluster.DefaultMinimalEnv),
-            StepsReader.Read(binder, steps, "install", Cluster.DefaultInstall, Cluster.DefaultInstall),
+            StepsReader.Read(binder, steps, "install", Cluster.KnownInstall, Cluster.AutoInstall),
             StepsReader.Read(binder, steps, "boot", Cluster.DefaultBoot, Cluster.DefaultBoot),
             limits.Int("reboot-window", 1, 10_000, 50),
             limits.Duration("gather", TimeSpan.FromSeconds(30), TimeSpan.Zero, TimeSpan.FromHours(1)),
@@ -61,6 +61,7 @@ public static partial class ClusterReader
             Operations = OperationsReader.Read(binder, file.Node("custom-steps"), SiteReader.Code, folder).Operations,
             Variables = InstallsReader.Variables(binder, file, "variables", SiteReader.Code),
             ServerKey = file.Bool("server-key", false),
+            Broadcast = BroadcastReader.Read(binder, file, folder),
         });
         // Layers shared by many nodes are bound once for each of them: the same finding is told once.
         foreach (var error in binder.Findings.DistinctBy(e => (e.Code, e.At, NodeInMessage().Replace(e.Message, ""))))

@@ -82,11 +82,12 @@ public static class OperationsReader
         return new OperationsReading(operations.ToImmutable(), overrides.ToImmutable());
     }
 
-    /// <summary><c>SetDeploymentEnvUntrusted</c> names a strategy; Kadeploy3's ways to broadcast are all the chain here.</summary>
+    /// <summary><c>SetDeploymentEnvUntrusted</c> names a strategy; so do Kadeploy3's ways to broadcast, of which three are the chain here.</summary>
     static string? StrategyOf(string macro, string rest) => rest switch
     {
         "" => null,
-        "Kascade" or "Kastafior" or "Tree" or "Bittorrent" or "Custom" when macro == "BroadcastEnv" => "Chain",
+        "Kascade" or "Kastafior" when macro == "BroadcastEnv" => "Chain",
+        "Bittorrent" when macro == "BroadcastEnv" => "Torrent",
         "UntrustedCustomPreInstall" => "Untrusted",
         _ => rest,
     };

@@ -13,7 +13,11 @@ public sealed record UserListener(string? SocketPath, IPEndPoint? EndPoint);
 /// <param name="Http">Boot files, plain HTTP: iPXE cannot verify more.</param>
 /// <param name="Agent">Agents, TLS with a pinned certificate.</param>
 /// <param name="Chain">Source of broadcasts.</param>
-public sealed record NodeListener(IPAddress Address, int Http, int Agent, int Chain);
+public sealed record NodeListener(IPAddress Address, int Http, int Agent, int Chain)
+{
+    /// <summary>First seed of BitTorrent broadcasts; opened at the first of them.</summary>
+    public int Torrent { get; init; } = 8483;
+}
 
 /// <summary>The deployment network and who answers DHCP there.</summary>
 public sealed record BootNetworkSettings(DhcpMode Dhcp, string? Interface, IPAddress Network, int PrefixLength, IPAddress? Router, ImmutableArray<IPAddress> NameServers, bool Tftp, string Loaders);

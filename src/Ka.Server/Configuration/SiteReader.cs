@@ -32,12 +32,12 @@ public static class SiteReader
         var root = binder.Mapping(file.Root, "the server configuration", "server", "boot", "minimal", "clusters", "groups", "limits");
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         var server = root.Section("server", "name", "state", "users", "nodes");
-        var nodes = server.Section("nodes", "address", "http", "agent", "chain");
+        var nodes = server.Section("nodes", "address", "http", "agent", "chain", "torrent");
         var site = new SiteConfiguration(
             server.Text("name", "ka"),
             Under(folder, server.RequiredText("state")),
             Users(server),
-            new NodeListener(Address(nodes, "address", IPAddress.Loopback)!, Port(nodes, "http", 8480), Port(nodes, "agent", 8481), Port(nodes, "chain", 8482)),
+            new NodeListener(Address(nodes, "address", IPAddress.Loopback)!, Port(nodes, "http", 8480), Port(nodes, "agent", 8481), Port(nodes, "chain", 8482)) { Torrent = Port(nodes, "torrent", 8483) },
             Boot(root.Section("boot", "dhcp", "interface", "network", "router", "dns", "tftp", "loaders")),
             Minimal(root.Section("minimal", "directory", "params"), folder),
             [],

@@ -17,7 +17,7 @@ public static class StrategyWords
             var known = parts[0] switch
             {
                 "minimal-env" => Cluster.KnownMinimalEnv,
-                "install" => Cluster.DefaultInstall,
+                "install" => Cluster.KnownInstall,
                 "boot" => Cluster.DefaultBoot,
                 _ => [],
             };

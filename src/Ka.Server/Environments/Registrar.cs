@@ -100,7 +100,7 @@ public static class Registrar
     public static bool SameContent(OsEnvironment a, OsEnvironment b) =>
         SameImages(a.Images(), b.Images()) && a.Description == b.Description && a.Author == b.Author && a.Visibility == b.Visibility && a.Destructive == b.Destructive
         && a.Os == b.Os && a.Network == b.Network && a.Arch == b.Arch && a.FileSystem == b.FileSystem
-        && a.Boot.Kernel == b.Boot.Kernel && a.Boot.Initrd == b.Boot.Initrd && a.Boot.Params.SequenceEqual(b.Boot.Params)
+        && a.Boot.Kernel == b.Boot.Kernel && a.Boot.Initrd == b.Boot.Initrd && a.Boot.Loader == b.Boot.Loader && a.Boot.Params.SequenceEqual(b.Boot.Params)
         && a.Variables.SequenceEqual(b.Variables) && a.Files.SequenceEqual(b.Files)
         && a.PostInstalls.Length == b.PostInstalls.Length
         && a.PostInstalls.Zip(b.PostInstalls).All(p => Same(p.First, p.Second))

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Globalization;
 using Ka.Broadcast;
+using Ka.Core.Clusters;
 using Ka.Simulation.Broadcasts;
 
 namespace Ka.Server.Hosting;
@@ -54,15 +55,12 @@ sealed record BroadcastQuestion(
         "--bytes" => Quantity(value, Sizes) is { } b and <= 1e15 ? this with { Bytes = (long)b } : null,
         "--link" => Quantity(value, Rates) is { } r ? this with { BitsPerSecond = r } : null,
         "--latency" => Quantity(value, Times) is { } t and <= 10 ? this with { Latency = TimeSpan.FromSeconds(t) } : null,
-        "--way" => value == "auto" ? this with { Way = null } : Words.Where(w => w.Value == value).Select(w => this with { Way = w.Key }).FirstOrDefault(),
+        "--way" => value == "auto" ? this with { Way = null } : WayChoice.Planned.Where(w => w.Word() == value).Select(w => this with { Way = w }).FirstOrDefault(),
         "--deaths" => int.TryParse(value, out var d) && d >= 0 ? this with { Deaths = d } : null,
         "--death" => value is "silence" or "reset" ? this with { Death = value == "reset" ? Death.Reset : Death.Silence } : null,
         "--seed" => ulong.TryParse(value, out var s) ? this with { Seed = s } : null,
         _ => null,
     };
-
-    public static readonly ImmutableSortedDictionary<BroadcastWay, string> Words = ImmutableSortedDictionary.CreateRange<BroadcastWay, string>(
-        [new(BroadcastWay.Chain, "chain"), new(BroadcastWay.Tree, "tree"), new(BroadcastWay.TwoTrees, "two-trees")]);
 
     static double? Quantity(string text, ImmutableArray<(string Unit, double Factor)> units)
     {
@@ -92,7 +90,7 @@ static class BroadcastSimulation
         var deaths = Deaths(question);
         var end = question.Exact ? Exact(question, way, deaths) : Model(question, way, deaths);
         var ideal = question.Bytes * 8 / question.BitsPerSecond;
-        written.WriteLine($"way       {BroadcastQuestion.Words[way]}");
+        written.WriteLine($"way       {way.Word()}");
         written.WriteLine($"why       {(question.Way is null ? choice.Why : "it was asked for")}");
         written.WriteLine($"nodes     {question.Nodes}, of which {end.Died} died on the way");
         written.WriteLine($"time      {end.Elapsed.TotalSeconds:0.000} s");

@@ -3,6 +3,7 @@ using System.Threading.Channels;
 using Ka.Boot;
 using Ka.Boot.Http;
 using Ka.Broadcast;
+using Ka.Broadcast.Torrent;
 using Ka.Server.Agents;
 using Ka.Server.Api;
 using Ka.Server.Boot;
@@ -41,6 +42,7 @@ public static class ServerApp
         app.UseAccess(secrets);
         MapUsers(app);
         AgentRoutes.Map(app);
+        TrackerRoutes.Map(app);
         app.MapGroup("").Needs(Audience.BootingNodes, "none").MapBoot(app.Services.GetRequiredService<BootServer>());
         if (withNetworkBoot && configuration.Boot is { Interface: not null } and not { Dhcp: DhcpMode.Off, Tftp: false })
             app.Services.GetRequiredService<BootServer>().Start();
@@ -71,10 +73,12 @@ public static class ServerApp
         services.AddSingleton(s => new BootServer(
             BootSettingsOf(configuration), s.GetRequiredService<BootDirectory>(), s.GetRequiredService<Channel<BootEvent>>().Writer, TimeProvider.System));
         services.AddSingleton(_ => new ChainSource(configuration.Nodes.Address, configuration.Nodes.Chain, ChainOptions.Default));
+        services.AddSingleton<TorrentTools>().AddSingleton(_ => new TorrentSource(
+            configuration.Nodes.Address, configuration.Nodes.Torrent, new Uri($"http://{configuration.Nodes.Address}:{configuration.Nodes.Http}{TrackerRoutes.Path}"), TimeProvider.System));
         services.AddSingleton(s => new WorkflowResources(
             s.GetRequiredService<AgentHub>(), s.GetRequiredService<NodeBoots>(), s.GetRequiredService<BootDirectory>(), site, s.GetRequiredService<SiteKeys>(), s.GetRequiredService<ChainSource>(), configuration.Nodes.Address,
             s.GetRequiredService<FileStore>(), secrets, s.GetRequiredService<Journal>(), s.GetRequiredService<WorkflowTable>(), s.GetRequiredService<NodeTable>(),
-            s.GetRequiredService<LogTable>(), TimeProvider.System));
+            s.GetRequiredService<LogTable>(), s.GetRequiredService<TorrentSource>(), s.GetRequiredService<TorrentTools>(), TimeProvider.System));
         services.AddSingleton<WorkflowHost>().AddHostedService(s => s.GetRequiredService<WorkflowHost>());
         services.AddHostedService<BootWatch>();
     }

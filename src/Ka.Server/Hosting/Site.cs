@@ -44,6 +44,9 @@ public sealed class Site
 
     public string InitramfsPath => Path.Combine(Configuration.Minimal.Directory, "initramfs.zst");
 
+    /// <summary>The BitTorrent client for nodes with all that it links to, beside the minimal environment.</summary>
+    public string TorrentTools => Path.Combine(Configuration.Minimal.Directory, "torrent.tar.zst");
+
     /// <summary>Why nothing can be deployed, or null.</summary>
     public Fault? MinimalFault() => new[] { KernelPath, InitramfsPath }.FirstOrDefault(p => !File.Exists(p)) is { } missing
         ? Fault.Of(FaultCodes.MinimalMissing, $"{missing} does not exist")

@@ -101,6 +101,9 @@ sealed class AgentPort(
         return result.Fault is { } fault ? Fault.Of(new FaultCode(fault.Code), fault.Message, fault.Evidence) : null;
     }
 
+    /// <summary>Puts a line of the server itself into the operation's log.</summary>
+    public void Say(string word, string text) => logs.Add(workflow.Id, new NodeLog(clock.GetUtcNow(), "server", word, text));
+
     /// <param name="luck">Names the attempt and the node: other files are read on each node and at each try.</param>
     IEnumerable<AgentOrder> Orders(ClusterNode node, AgentTask task, string luck)
     {

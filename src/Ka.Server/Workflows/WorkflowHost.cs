@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Net;
 using Ka.Broadcast;
+using Ka.Broadcast.Torrent;
 using Ka.Core.Nodes;
 using Ka.Drivers.Power;
 using Ka.Engine;
@@ -19,7 +20,7 @@ namespace Ka.Server.Workflows;
 /// <summary>What workflows need of the server.</summary>
 public sealed record WorkflowResources(
     AgentHub Hub, NodeBoots Boots, BootDirectory Directory, Site Site, SiteKeys Keys, ChainSource Source, IPAddress Address, FileStore Files, ServerSecrets Secrets,
-    Journal Journal, WorkflowTable Workflows, NodeTable Nodes, LogTable Logs, TimeProvider Clock);
+    Journal Journal, WorkflowTable Workflows, NodeTable Nodes, LogTable Logs, TorrentSource Torrents, TorrentTools TorrentTools, TimeProvider Clock);
 
 /// <summary>A workflow of this process.</summary>
 public sealed class LiveWorkflow
@@ -99,7 +100,7 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
             new BootPort(workflow, have.Boots),
             new PresencePort(workflow.Id, roster, have.Hub, have.Boots, have.Nodes, have.Clock),
             agents,
-            new ChainBroadcast(workflow, agents, have.Hub, have.Source, have.Address, have.Files, have.Secrets),
+            new Broadcasts(new BroadcastParts(workflow, agents, have.Hub, have.Source, have.Address, have.Files, have.Secrets, have.Torrents, have.TorrentTools)).Of,
             new SystemsPort(workflow, have.Site, have.Keys, have.Directory, have.Boots, have.Hub, have.Nodes, have.Clock));
         var windows = new Engine.Automata.Windows(
             _rebootWindows.GetOrAdd(workflow.Cluster.Name, _ => new Window(workflow.Cluster.RebootWindow)),

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Ka.Broadcast;
+using Ka.Core.Clusters;
 
 namespace Ka.Simulation.Broadcasts;
 
@@ -21,6 +22,9 @@ public abstract record Mishap(int Node)
 
     /// <summary>Its disk takes nothing for a while once it has so many bytes.</summary>
     public sealed record SinkPauses(int Node, long Offset, TimeSpan Pause) : Mishap(Node);
+
+    /// <summary>Nothing leaves it for a while.</summary>
+    public sealed record CardStalls(int Node, TimeSpan Moment, TimeSpan Span) : Mishap(Node);
 
     /// <summary>Its network card has this share of the others' speed.</summary>
     public sealed record SlowCard(int Node, double Share) : Mishap(Node);

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Ka.Broadcast;
+using Ka.Core.Clusters;
 
 namespace Ka.Simulation.Broadcasts;
 
@@ -163,11 +164,15 @@ public sealed class FlowModel
     void Bury(int stripe, int row, int node)
     {
         _dead[stripe][node] = true;
-        var noticed = _diesAt[node] + (_scene.Death == Death.Silence ? _scene.Options.Silence.TotalSeconds : _latency);
+        var noticed = _diesAt[node] + (_scene.Death == Death.Silence ? Suspicion : _latency);
         var parent = _parents[stripe][node];
         Detach(stripe, node, parent);
         var seat = parent == Server ? _scene.Nodes : parent;
-        _held[stripe][seat] = (row, Math.Max(_held[stripe][seat].Until, noticed));
+        // Where nobody comes in its place, it is waited for longer.
+        var released = _scene.Death == Death.Silence && _children[stripe][node].Count == 0 
+            ? _diesAt[node] + (_scene.Options.Silence + (_scene.Options.KeepAlive / 2)).TotalSeconds
+            : noticed;
+        _held[stripe][seat] = (row, Math.Max(_held[stripe][seat].Until, released));
         foreach (var orphan in _children[stripe][node].ToArray())
         {
             Detach(stripe, orphan, node);
@@ -191,7 +196,7 @@ public sealed class FlowModel
     (int Adopter, double Found) Adopter(int stripe, int orphan, int lost, double noticed)
     {
         var asked = noticed + (ProbeLatencies * _latency);
-        var passedDead = false;
+        var passedDead = true; // the lost one itself is asked as well
         foreach (var candidate in _plan.Candidates(stripe, orphan).SkipWhile(c => c != _parents[stripe][orphan] && c != lost).Where(c => c != lost))
         {
             if (_diesAt[candidate] > asked && !_dead[stripe][candidate])
@@ -202,6 +207,8 @@ public sealed class FlowModel
         }
         return (Server, asked + (passedDead && _scene.Death == Death.Silence ? _scene.Options.Probe.TotalSeconds : 0));
     }
+
+    double Suspicion => Math.Min(_scene.Options.Suspect.TotalSeconds, _scene.Options.Silence.TotalSeconds);
 
     static List<int>[] ChildLists(ImmutableArray<int> parents)
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Ka.Broadcast;
+using Ka.Core.Clusters;
 
 namespace Ka.Simulation.Broadcasts;
 
@@ -13,6 +14,7 @@ sealed record FlowPlan(ImmutableArray<ImmutableArray<int>> Parents, Func<int, in
         BroadcastWay.Chain => new FlowPlan([[.. Enumerable.Range(-1, nodes)]], (_, node) => ChainPlan.Distances.Where(d => d <= node).Select(d => node - d)),
         BroadcastWay.Tree => OfTree(TreePlan.Parents(nodes, arity)),
         BroadcastWay.TwoTrees => OfTwo(TwoTreePlan.Parents(nodes)),
+        BroadcastWay.Auto or BroadcastWay.Swarm or BroadcastWay.Multicast or BroadcastWay.Torrent or BroadcastWay.Custom => throw new ArgumentOutOfRangeException(nameof(way), way, "it has no plan"),
     };
 
     static FlowPlan OfTree(ImmutableArray<int> parents)

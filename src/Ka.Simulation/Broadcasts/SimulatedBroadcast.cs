@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Net;
 using Ka.Broadcast;
+using Ka.Broadcast.Swarm;
+using Ka.Core.Clusters;
 
 namespace Ka.Simulation.Broadcasts;
 
@@ -90,6 +92,8 @@ public sealed class SimulatedBroadcast
             BroadcastWay.Chain => [.. ChainPlan.Of(peers, server).Select(l => ImmutableArray.Create(l))],
             BroadcastWay.Tree => [.. TreePlan.Of(peers, server, _scene.Arity).Select(l => ImmutableArray.Create(l))],
             BroadcastWay.TwoTrees => TwoTreePlan.Of(peers, server),
+            BroadcastWay.Swarm => [.. _hosts.Select(_ => ImmutableArray<ChainLink>.Empty)],
+            BroadcastWay.Auto or BroadcastWay.Multicast or BroadcastWay.Torrent or BroadcastWay.Custom => throw new InvalidOperationException($"{_scene.Way} has no plan"),
         };
     }
 
@@ -97,6 +101,13 @@ public sealed class SimulatedBroadcast
     {
         var options = On(_hosts[node]);
         var listener = new ChainListener(IPAddress.Any, Port, options);
+        if (_scene.Way == BroadcastWay.Swarm)
+        {
+            var link = SwarmPlan.Of([.. _hosts.Select(h => new ChainPeer(h.Name, Port))])[node];
+            var swarm = new SwarmNode(new SwarmTicket(_key, _manifest, link, new ChainPeer("server", Port)), listener, new MemoryChunks(_scene.Bytes), _sinks[node], options);
+            _ = Follow(node, swarm.Receive, swarm.Linger);
+            return;
+        }
         if (links.Length > 1)
         {
             var striped = new StripedNode(_key, _manifest, links, listener, _sinks[node], options);
@@ -155,6 +166,9 @@ public sealed class SimulatedBroadcast
                 sink.PauseAt = pauses.Offset;
                 sink.Pause = pauses.Pause;
                 break;
+            case Mishap.CardStalls stalls:
+                _network.Threads.At(VirtualThreads.Nanoseconds(stalls.Moment), () => host.Stall(stalls.Span));
+                break;
             case Mishap.SlowCard slow:
                 host.Speed = slow.Share;
                 break;
@@ -178,7 +192,7 @@ public sealed class SimulatedBroadcast
 }
 
 /// <summary>A disk that compares what it is given with the image, and is slow or ends its machine where it was told to.</summary>
-sealed class SimulatedSink(VirtualHost host, byte[] image) : Stream
+sealed class SimulatedSink(VirtualHost host, byte[] image) : WriteOnlyStream
 {
     public long Taken { get; private set; }
 
@@ -193,16 +207,6 @@ sealed class SimulatedSink(VirtualHost host, byte[] image) : Stream
     public long PauseAt { get; set; } = long.MaxValue;
 
     public TimeSpan Pause { get; set; }
-
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => Taken;
-
-    public override long Position { get => Taken; set => throw new NotSupportedException(); }
 
     public override void Write(ReadOnlySpan<byte> buffer)
     {
@@ -224,16 +228,18 @@ sealed class SimulatedSink(VirtualHost host, byte[] image) : Stream
             host.Network.Threads.Sleep(TimeSpan.FromTicks(1)); // it dies here
         }
     }
+}
 
-    public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
+/// <summary>Chunks in memory.</summary>
+sealed class MemoryChunks(int bytes) : ChunkStore
+{
+    readonly byte[] _bytes = new byte[bytes];
 
-    public override void Flush()
+    public override void Write(long offset, ReadOnlySpan<byte> bytes) => bytes.CopyTo(_bytes.AsSpan((int)offset));
+
+    public override void Read(long offset, Span<byte> into) => _bytes.AsSpan((int)offset, into.Length).CopyTo(into);
+
+    public override void Dispose()
     {
     }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 }

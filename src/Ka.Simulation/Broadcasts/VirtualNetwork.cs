@@ -61,6 +61,7 @@ sealed class VirtualHost(VirtualNetwork network, string name, int number) : Broa
     readonly LinkedList<VirtualWire> _sending = new();
     bool _cardBusy;
     long _downFree;
+    long _stalledUntil;
 
     public VirtualNetwork Network => network;
 
@@ -167,9 +168,16 @@ sealed class VirtualHost(VirtualNetwork network, string name, int number) : Broa
         Pump();
     }
 
+    /// <summary>Nothing leaves this machine for a while.</summary>
+    public void Stall(TimeSpan span)
+    {
+        _stalledUntil = _threads.Now + VirtualThreads.Nanoseconds(span);
+        _threads.At(_stalledUntil, Pump);
+    }
+
     void Pump()
     {
-        if (_cardBusy || !IsAlive || _sending.First is not { } first)
+        if (_cardBusy || _threads.Now < _stalledUntil || !IsAlive || _sending.First is not { } first)
         {
             return;
         }

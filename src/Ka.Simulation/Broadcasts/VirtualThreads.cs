@@ -32,6 +32,7 @@ sealed class VirtualThreads
     readonly List<Strand> _strands = [];
     readonly HashSet<object> _dead = [];
     readonly Dictionary<object, List<Strand>> _gates = [];
+    readonly OneProcessor _processor = new();
     readonly Strand _outside = new(new object(), "outside");
     Strand? _current;
     Exception? _broken;
@@ -167,6 +168,7 @@ sealed class VirtualThreads
 
     void Live(Strand strand, Action run)
     {
+        _processor.Take();
         strand.Baton.WaitOne();
         try
         {

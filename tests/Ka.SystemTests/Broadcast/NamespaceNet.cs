@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Ka.SystemTests.Deployments;
 
 namespace Ka.SystemTests.Broadcast;
@@ -52,6 +53,35 @@ sealed class NamespaceNet : IAsyncDisposable
         foreach (var (space, device) in ((string, string)[])[(Of(host), "eth0"), (_name, $"p{host}")])
             await RealLab.MustAsync("tc", ["-n", space, "qdisc", first ? "add" : "replace", "dev", device, "root", "tbf", "rate", rate, "burst", "128k", "latency", "50ms"]);
     }
+
+    /// <summary>Runs something of this process on a host: its sockets, and those of threads that it starts, are there (setns(2)).</summary>
+    public T On<T>(int host, Func<T> make)
+    {
+        T? made = default;
+        Exception? broken = null;
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                using var space = File.OpenHandle($"/run/netns/{Of(host)}");
+                if (setns((int)space.DangerousGetHandle(), 0x40000000) != 0) // CLONE_NEWNET
+                    throw new IOException($"setns: {Marshal.GetLastPInvokeError()}");
+                made = make();
+            }
+            catch (Exception e)
+            {
+                broken = e;
+            }
+        });
+        thread.Start();
+        thread.Join();
+        return broken is null ? made! : throw new InvalidOperationException($"on host {host}: {broken.Message}", broken);
+    }
+
+    [DllImport("libc", SetLastError = true)]
+#pragma warning disable IDE1006 // the C library's name
+    static extern int setns(int fd, int kind);
+#pragma warning restore IDE1006
 
     public Task CutAsync(int host) => RealLab.MustAsync("ip", ["-n", _name, "link", "set", $"p{host}", "down"]);
 

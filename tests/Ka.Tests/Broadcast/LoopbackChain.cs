@@ -14,6 +14,7 @@ sealed class LoopbackChain : IDisposable
         RingBytes = 256 * 1024,
         BlockBytes = 16 * 1024,
         KeepAlive = TimeSpan.FromMilliseconds(20),
+        Suspect = TimeSpan.FromSeconds(2),
         Silence = TimeSpan.FromSeconds(2),
         SlowReader = TimeSpan.FromMilliseconds(200),
         SlowSink = TimeSpan.FromMilliseconds(300),
@@ -32,6 +33,7 @@ sealed class LoopbackChain : IDisposable
     public static readonly ChainOptions Patient = Quick with
     {
         RingBytes = 16 * 1024 * 1024,
+        Suspect = TimeSpan.FromSeconds(30),
         Silence = TimeSpan.FromSeconds(30),
         SlowReader = TimeSpan.FromSeconds(30),
         SlowSink = TimeSpan.FromSeconds(30),

@@ -1,4 +1,5 @@
 using Ka.Broadcast;
+using Ka.Core.Clusters;
 using Ka.Simulation.Broadcasts;
 
 namespace Ka.Tests.Broadcast;
@@ -20,9 +21,11 @@ public class SimulatedBroadcasts
         Mishaps = [.. mishaps],
     };
 
-    public static TheoryData<BroadcastWay, Death> WaysToDie => [.. from way in Enum.GetValues<BroadcastWay>() from death in Enum.GetValues<Death>() select (way, death)];
+    static readonly BroadcastWay[] Own = [.. WayChoice.Planned, BroadcastWay.Swarm];
 
-    public static TheoryData<BroadcastWay> Ways => [.. Enum.GetValues<BroadcastWay>()];
+    public static TheoryData<BroadcastWay, Death> WaysToDie => [.. from way in Own from death in Enum.GetValues<Death>() select (way, death)];
+
+    public static TheoryData<BroadcastWay> Ways => [.. Own];
 
     static void AssertHealed(BroadcastScene scene, int kills, Death death)
     {
@@ -97,7 +100,19 @@ public class SimulatedBroadcasts
     public void The_place_of_a_dead_successor_is_not_held_once_the_next_one_has_come()
     {
         var scene = Small(BroadcastWay.Chain, 5, new Mishap.DiesAtOffset(2, Image / 4, Death.Silence));
-        Assert.InRange(SimulatedBroadcast.Run(scene).Elapsed, scene.Options.Silence, scene.Options.Silence + scene.Options.Hold / 2);
+        Assert.InRange(SimulatedBroadcast.Run(scene).Elapsed, scene.Options.Suspect, scene.Options.Suspect + scene.Options.Hold / 3);
+    }
+
+    [Fact]
+    public void A_source_that_falls_silent_but_lives_is_asked_for_the_rest()
+    {
+        var scene = Small(BroadcastWay.Chain, 4);
+        var stall = new Mishap.CardStalls(1, TimeSpan.FromMilliseconds(0.8), scene.Options.Suspect + scene.Options.ProbeGrace / 2);
+        var end = SimulatedBroadcast.Run(scene with { Mishaps = [stall] });
+        Assert.True(end.AllHaveIt);
+        Assert.InRange(end.Elapsed, stall.Span, stall.Span + scene.Options.ProbeGrace);
+        Assert.Equal(0, end.Nodes[2].Outcome!.Progress.Switches);
+        Assert.InRange(end.SourceBytes, Image, Image + (2 * Block)); // what was under way may have to come from it
     }
 
     [Theory, MemberData(nameof(Ways))]
@@ -116,6 +131,7 @@ public class SimulatedBroadcasts
     [InlineData(BroadcastWay.Tree, 40, 3)]
     [InlineData(BroadcastWay.TwoTrees, 30, 4)]
     [InlineData(BroadcastWay.TwoTrees, 60, 5)]
+    [InlineData(BroadcastWay.Swarm, 40, 6)]
     public void Larger_sets_with_deaths_loss_and_a_liar_all_have_it(BroadcastWay way, int nodes, ulong seed)
     {
         var luck = new Random((int)seed);

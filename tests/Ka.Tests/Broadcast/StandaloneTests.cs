@@ -10,6 +10,12 @@ public sealed class StandaloneTests : IDisposable
 {
     const int Bytes = 3 * 1024 * 1024;
 
+    /// <summary>Nobody is suspected because the machine is busy.</summary>
+    static readonly ChainOptions Patient = ChainOptions.Default with
+    {
+        Suspect = TimeSpan.FromSeconds(30), Silence = TimeSpan.FromSeconds(30), SlowReader = TimeSpan.FromSeconds(30), SlowSink = TimeSpan.FromSeconds(30),
+    };
+
     readonly string _file = Path.GetTempFileName();
     readonly byte[] _image = new byte[Bytes];
     readonly string _key = BroadcastKey.Create();
@@ -29,13 +35,13 @@ public sealed class StandaloneTests : IDisposable
     StandaloneSender Sender(string[] names, int count, int seconds = 60, bool verified = true)
     {
         Assert.True(BroadcastKey.TryParse(_key, out var key));
-        return new StandaloneSender(new SendRequest(_file, _at, key, [.. names], count, TimeSpan.FromSeconds(seconds), verified, ChainOptions.Default));
+        return new StandaloneSender(new SendRequest(_file, _at, key, [.. names], count, TimeSpan.FromSeconds(seconds), verified, Patient));
     }
 
     Task<Ka.Core.Faults.Fault?> Receiver(string name, Stream sink, string? key = null)
     {
         Assert.True(BroadcastKey.TryParse(key ?? _key, out var parsed));
-        return new StandaloneReceiver(new ReceiveRequest(_at, null, name, parsed, TimeSpan.FromSeconds(30), ChainOptions.Default)).Run(sink, TestContext.Current.CancellationToken);
+        return new StandaloneReceiver(new ReceiveRequest(_at, null, name, parsed, TimeSpan.FromSeconds(30), Patient)).Run(sink, TestContext.Current.CancellationToken);
     }
 
     [Theory]

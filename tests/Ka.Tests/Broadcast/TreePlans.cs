@@ -128,7 +128,7 @@ public class TreePlans
     [Fact]
     public async Task Two_trees_deliver_over_real_sockets()
     {
-        using var chain = new LoopbackChain(1024 * 1024 + 77, nodes: 5);
+        using var chain = new LoopbackChain((1024 * 1024) + 77, nodes: 5, LoopbackChain.Patient);
         Assert.True(BroadcastKey.TryParse(chain.Key, out var key));
         Assert.Null(chain.Source.RegisterStripes(key, chain.File, chain.Image.Length, chain.Manifest.ChunkBytes));
         var links = TwoTreePlan.Of([.. chain.Listeners.Select(l => LoopbackChain.Peer(l.Port))], chain.Server);

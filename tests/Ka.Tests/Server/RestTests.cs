@@ -179,8 +179,11 @@ public sealed partial class RestTests(RunningServer server) : IClassFixture<Runn
         var again = await server.ApplyAsync(RunningServer.Description);
         Assert.Equal(HttpStatusCode.OK, again.StatusCode);
         Assert.Contains("\"unchanged\"", await again.Content.ReadAsStringAsync(Cancel));
-        var other = await server.ApplyAsync(RunningServer.Description + "description: another\n");
-        Assert.Equal((HttpStatusCode.Conflict, "environment.exists"), (other.StatusCode, (await RunningServer.ProblemOf(other)).Code));
+        foreach (var change in (string[])["description: another\n", "  loader: systemd-boot\n"])
+        {
+            var other = await server.ApplyAsync(RunningServer.Description + change);
+            Assert.Equal((HttpStatusCode.Conflict, "environment.exists"), (other.StatusCode, (await RunningServer.ProblemOf(other)).Code));
+        }
         var shown = JsonSerializer.Deserialize(await server.Http.GetStringAsync("environments/debian12", Cancel), RestJson.Default.EnvironmentReply)!;
         Assert.Equal(("", "/boot/vmlinuz"), (shown.Description, shown.Kernel));
     }

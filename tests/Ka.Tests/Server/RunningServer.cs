@@ -77,7 +77,7 @@ public sealed class RunningServer : IAsyncLifetime
         };
         var other = SimulatedDeployment.SampleCluster(["bleu-1"]);
         return new SiteConfiguration(
-            "test", _directory["state"], [new UserListener(_directory["kad.sock"], null)], new NodeListener(IPAddress.Loopback, 0, 0, 0),
+            "test", _directory["state"], [new UserListener(_directory["kad.sock"], null)], new NodeListener(IPAddress.Loopback, 0, 0, 0) { Torrent = 0 },
             new BootNetworkSettings(DhcpMode.Off, null, IPAddress.Parse("10.0.0.0"), 24, null, [], false, "/usr/lib/ipxe"),
             new MinimalSettings(_directory["minimal"], []), [cluster, other with { Name = "bleu" }], GroupTable.Empty, NodeLimit: 100);
     }

@@ -1,0 +1,57 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using Ka.Protocol.Rest;
+
+namespace Ka.Cli.Commands;
+
+/// <summary>Documents that name files beside them: what the server finds named is sent before the document itself.</summary>
+static class NamedFiles
+{
+    /// <summary>Reads a document, asks the server which files it names and sends those that the server lacks. Null with an exit status when one cannot be.</summary>
+    /// <param name="route">Where the server tells the paths that a document names.</param>
+    /// <param name="code">Of the faults that are found here.</param>
+    public static async Task<(ApplyBody? Document, int Status)> SendAsync(string file, string route, string code, Server server, CancellationToken cancel)
+    {
+        string text;
+        try
+        {
+            text = await File.ReadAllTextAsync(file, cancel);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Console.Error.WriteLine($"ka: {file} cannot be read: {e.Message}  ({code})");
+            return (null, ExitCodes.BadData);
+        }
+        var document = new ApplyBody(file, text, ImmutableDictionary<string, string>.Empty);
+        var named = await server.PostAsync(route, document, RestJson.Default.ApplyBody, RestJson.Default.DescriptionFiles, cancel);
+        if (named.Value is not { } files)
+            return (null, Terminal.Say(named.Problem!));
+        var digests = ImmutableDictionary.CreateBuilder<string, string>();
+        foreach (var path in files.Paths)
+        {
+            if (Locate(path, file, code) is not { } local)
+                return (null, ExitCodes.BadData);
+            await using (var stream = File.OpenRead(local))
+                digests[path] = Convert.ToHexStringLower(await SHA256.HashDataAsync(stream, cancel));
+            if (await server.SendFileAsync(local, digests[path], cancel) is { } problem)
+                return (null, Terminal.Say(problem));
+        }
+        return (document with { Files = digests.ToImmutable() }, ExitCodes.Done);
+    }
+
+    /// <summary>A path of a document as a file here: bare or local:// beside the document.</summary>
+    static string? Locate(string path, string document, string code)
+    {
+        var plain = path.StartsWith("local://", StringComparison.Ordinal) ? path["local://".Length..] : path;
+        if (plain.Contains("://", StringComparison.Ordinal))
+        {
+            Console.Error.WriteLine($"ka: '{path}': only files of this machine can be registered yet; fetch it first  ({code})");
+            return null;
+        }
+        var full = Path.GetFullPath(plain, Path.GetDirectoryName(Path.GetFullPath(document))!);
+        if (File.Exists(full))
+            return full;
+        Console.Error.WriteLine($"ka: {document} names '{path}', which does not exist ({full})  ({code})");
+        return null;
+    }
+}
