@@ -14,6 +14,9 @@ abstract class BroadcastWorld
     /// <summary>How ends of threads are told to those that await them; the real world tells them on other threads.</summary>
     public abstract TaskCreationOptions Completion { get; }
 
+    /// <summary>Whether its connections are sockets of this machine's kernel, from and to which pages can be moved.</summary>
+    public virtual bool HasPipes => false;
+
     /// <summary>The present moment, in units of <see cref="Stopwatch.Frequency"/>.</summary>
     public abstract long Now();
 
@@ -66,6 +69,8 @@ abstract class BroadcastWorld
     sealed class RealWorld : BroadcastWorld
     {
         public override TaskCreationOptions Completion => TaskCreationOptions.RunContinuationsAsynchronously;
+
+        public override bool HasPipes => true;
 
         public override long Now() => Stopwatch.GetTimestamp();
 

@@ -1,52 +1,18 @@
 namespace Ka.Broadcast;
 
-/// <summary>What a wait in the ring came to.</summary>
-enum RingSignal
-{
-    Ready,
-
-    /// <summary>Nothing new within the given time.</summary>
-    Idle,
-
-    /// <summary>The stream was taken back to an earlier offset; connections begun before are void.</summary>
-    Rewound,
-
-    /// <summary>This reader was let go.</summary>
-    Dropped,
-
-    /// <summary>All bytes have been taken.</summary>
-    End,
-
-    /// <summary>The ring was closed.</summary>
-    Closed,
-}
-
-/// <summary>A successor's place in the ring.</summary>
-/// <param name="followed">Somebody will come in its place should it be lost.</param>
-sealed class RingReader(long position, ChainConnection connection, bool followed, long now)
-{
-    public bool Followed { get; } = followed;
-
-    public long Position { get; set; } = position;
-
-    public long MovedAt { get; set; } = now;
-
-    public bool Dropped { get; set; }
-
-    public ChainConnection Connection { get; } = connection;
-}
-
 /// <summary>
 /// The bytes between a node's source and its consumers: one receiver writes at the head, the verifier and each successor follow.
 /// The receiver never overwrites what the verifier or an attached successor still needs; what lies behind them stays readable until it is overwritten.
 /// </summary>
 /// <param name="total">Length of the stream in bytes.</param>
 /// <param name="successors">Successors to expect: the first bytes are kept for them for <see cref="ChainOptions.Gather"/>.</param>
-sealed class ByteRing(int capacity, long total, int successors, ChainOptions options)
+sealed partial class ByteRing(int capacity, long total, int successors, ChainOptions options)
 {
-    readonly byte[] _bytes = GC.AllocateUninitializedArray<byte>((int)Math.Max(1, Math.Min(capacity, total)));
+    readonly int _capacity = (int)Math.Max(1, Math.Min(capacity, total));
+    readonly RingStore _store = RingStore.Of((int)Math.Max(1, Math.Min(capacity, total)), options);
     readonly BroadcastWorld _world = options.World;
     readonly object _gate = new();
+    readonly object _chunkGate = new();
     readonly List<RingReader> _readers = [];
     long _floor;
     long _head;
@@ -56,6 +22,10 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     int _generation;
     bool _sinkSlow;
     bool _closed;
+    bool _wantsRoom;
+    bool _sinksAtOnce;
+    long _wanted = long.MaxValue;
+    long _sent;
     int _arrived;
     int _served;
     readonly long _begun = options.World.Now();
@@ -65,14 +35,17 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
 
     public long Total => total;
 
-    /// <summary>Bytes received, verified and written, and how many successors are attached.</summary>
-    public (long Head, long Verified, long Sunk, int Readers) Marks
+    /// <summary>Where the bytes lie.</summary>
+    public RingStore Store => _store;
+
+    /// <summary>Bytes received, verified, written and sent, and how many successors are attached.</summary>
+    public (long Head, long Verified, long Sunk, long Sent, int Readers) Marks
     {
         get
         {
             lock (_gate)
             {
-                return (_head, _verified, _sunk, _readers.Count);
+                return (_head, _verified, _sunk, _sent, _readers.Count);
             }
         }
     }
@@ -86,10 +59,10 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         }
     }
 
-    /// <summary>Waits for room at the head and gives a contiguous piece of it. Lets go successors that hold the ring without reading.</summary>
-    public RingSignal Reserve(int generation, int wanted, out Memory<byte> room)
+    /// <summary>Waits for room at the head and says how many bytes the store takes there. Lets go successors that hold the ring without reading.</summary>
+    public RingSignal Reserve(int generation, int wanted, out int count)
     {
-        room = default;
+        count = 0;
         var waitingSince = _world.Now();
         lock (_gate)
         {
@@ -100,18 +73,18 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                     return _closed ? RingSignal.Closed : RingSignal.Rewound;
                 }
                 var oldest = Oldest();
-                var free = _bytes.Length - (_head - oldest);
-                var at = (int)(_head % _bytes.Length);
-                var count = (int)Math.Min(Math.Min(wanted, free), _bytes.Length - at);
+                var free = _capacity - (_head - oldest);
+                count = free > 0 ? (int)Math.Min(Math.Min(wanted, free), _store.Room(_head, oldest)) : 0;
                 if (count > 0)
                 {
-                    _floor = Math.Max(_floor, _head + count - _bytes.Length);
-                    room = _bytes.AsMemory(at, count);
+                    _floor = Math.Max(Math.Max(_floor, _store.Floor), _head + count - _capacity);
                     return RingSignal.Ready;
                 }
+                _wantsRoom = true;
                 _world.Wait(_gate, TimeSpan.FromMilliseconds(Math.Min(100, options.SlowReader.TotalMilliseconds / 4)));
+                _wantsRoom = false;
                 LetGoSlowReaders();
-                _sinkSlow = _head - _sunk >= _bytes.Length && _world.Since(waitingSince) > options.SlowSink;
+                _sinkSlow = _sunk == oldest && _world.Since(waitingSince) > options.SlowSink;
                 if (_sinkSlow)
                 {
                     _world.PulseAll(_gate);
@@ -120,40 +93,108 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         }
     }
 
-    /// <summary>Makes received bytes readable; bytes of an older generation are forgotten.</summary>
+    /// <summary>
+    /// Makes received bytes readable; bytes of an older generation are forgotten. A lone successor that waits for just these bytes gets them
+    /// here and now, as far as it takes them at once: to wake its thread would cost more.
+    /// </summary>
     public void Commit(int generation, int count)
     {
+        RingReader? lent = null;
+        bool isWanted;
         lock (_gate)
         {
-            if (_generation == generation)
+            if (_generation != generation)
             {
-                _head += count;
-                _sinkSlow = false;
+                return;
+            }
+            _head += count;
+            _sinkSlow = false;
+            if (_sinksAtOnce)
+            {
+                _verified = _sunk = _head;
+            }
+            if (isWanted = _head >= _wanted)
+            {
+                _wanted = long.MaxValue;
+            }
+            if (_verified >= _suspectUntil && _readers is [{ Waits: true, Dropped: false, Tap.SendsAtOnce: true } only] && only.Position == _head - count)
+            {
+                (lent, only.IsLent) = (only, true);
+            }
+            else if (_readers.Count > 0)
+            {
+                _world.PulseAll(_gate);
+            }
+        }
+        if (isWanted)
+        {
+            WakeVerifier();
+        }
+        if (lent is not null)
+        {
+            SendFor(lent, count);
+        }
+    }
+
+    void SendFor(RingReader reader, int count)
+    {
+        var (sent, unfinished) = (0, 0);
+        try
+        {
+            sent = reader.Tap.SendAtOnce(reader.Connection, reader.Position, count, out unfinished);
+        }
+        catch (Exception e) when (e is System.Net.Sockets.SocketException or ObjectDisposedException or IOException)
+        {
+            reader.Connection.Abort();
+            unfinished = 1; // its own thread meets the failure there
+        }
+        lock (_gate)
+        {
+            reader.Position += sent;
+            _sent += sent;
+            (reader.Unfinished, reader.IsLent, reader.MovedAt) = (unfinished, false, _world.Now());
+            if (unfinished > 0 || reader.Position < _head || reader.Position >= total || reader.Dropped || _closed)
+            {
                 _world.PulseAll(_gate);
             }
         }
     }
 
-    /// <summary>Waits until a whole chunk is there and gives it in one or two pieces.</summary>
-    public RingSignal WaitChunk(long start, int length, out ReadOnlyMemory<byte> first, out ReadOnlyMemory<byte> second)
+    /// <summary>The verifier waits at a gate of its own, so that it wakes once for each chunk.</summary>
+    void WakeVerifier()
     {
-        first = second = default;
+        lock (_chunkGate)
+        {
+            _world.PulseAll(_chunkGate);
+        }
+    }
+
+    /// <summary>From now on whatever comes counts as verified and written: nobody looks at it.</summary>
+    public void SinkAtOnce()
+    {
         lock (_gate)
         {
-            while (!_closed && _head < start + length)
+            _sinksAtOnce = true;
+            _verified = _sunk = _head;
+            _world.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>Waits until everything before this offset is there.</summary>
+    public RingSignal WaitHead(long until)
+    {
+        lock (_gate)
+        {
+            _wanted = until;
+        }
+        lock (_chunkGate)
+        {
+            while (!Volatile.Read(ref _closed) && Volatile.Read(ref _head) < until)
             {
-                _world.Wait(_gate);
-            }
-            if (_closed)
-            {
-                return RingSignal.Closed;
+                _world.Wait(_chunkGate);
             }
         }
-        var at = (int)(start % _bytes.Length);
-        var contiguous = Math.Min(length, _bytes.Length - at);
-        first = _bytes.AsMemory(at, contiguous);
-        second = _bytes.AsMemory(0, length - contiguous);
-        return RingSignal.Ready;
+        return Volatile.Read(ref _closed) ? RingSignal.Closed : RingSignal.Ready;
     }
 
     /// <summary>Everything before this offset has the right hash.</summary>
@@ -162,7 +203,10 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         lock (_gate)
         {
             _verified = offset;
-            _world.PulseAll(_gate);
+            if (_suspectUntil > 0 || offset >= total)
+            {
+                _world.PulseAll(_gate);
+            }
         }
     }
 
@@ -172,7 +216,10 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
         lock (_gate)
         {
             _sunk = offset;
-            _world.PulseAll(_gate);
+            if (_wantsRoom)
+            {
+                _world.PulseAll(_gate);
+            }
         }
     }
 
@@ -209,7 +256,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     }
 
     /// <summary>Adds a successor at this offset, or at the lowest one that is still held: from there on nothing is overwritten before it has read it.</summary>
-    public RingReader? Attach(Wish wish, ChainConnection connection)
+    public RingReader? Attach(Wish wish, ChainConnection connection, RingTap tap)
     {
         lock (_gate)
         {
@@ -217,7 +264,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             {
                 return null;
             }
-            var reader = new RingReader(Math.Max(wish.Offset, _floor), connection, wish.Followed, _world.Now());
+            var reader = new RingReader(Math.Max(wish.Offset, _floor), connection, tap, wish.Followed, _world.Now());
             _readers.Add(reader);
             _arrived++;
             _held = long.MaxValue;
@@ -242,29 +289,42 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
     }
 
     /// <summary>Moves the reader past what it has sent and waits for more, at most <paramref name="idle"/>.</summary>
-    public RingSignal Next(RingReader reader, int taken, int wanted, TimeSpan idle, out ArraySegment<byte> piece)
+    public RingSignal Next(RingReader reader, int taken, int wanted, TimeSpan idle, out int count)
     {
-        piece = default;
+        count = 0;
         lock (_gate)
         {
             if (taken > 0)
             {
                 reader.Position += taken;
-                _world.PulseAll(_gate);
+                reader.Unfinished = 0;
+                _sent += taken;
+                if (_wantsRoom)
+                {
+                    _world.PulseAll(_gate);
+                }
             }
             var begun = _world.Now();
             while (true)
             {
+                if (reader.IsLent)
+                {
+                    _world.Wait(_gate, idle);
+                    continue;
+                }
                 if (_closed || reader.Dropped)
                 {
                     return _closed ? RingSignal.Closed : RingSignal.Dropped;
                 }
+                if (reader.Unfinished > 0)
+                {
+                    count = reader.Unfinished;
+                    return RingSignal.Unfinished;
+                }
                 var limit = _verified < _suspectUntil ? _verified : _head;
                 if (limit > reader.Position)
                 {
-                    var at = (int)(reader.Position % _bytes.Length);
-                    var count = (int)Math.Min(Math.Min(wanted, limit - reader.Position), _bytes.Length - at);
-                    piece = new ArraySegment<byte>(_bytes, at, count);
+                    count = (int)Math.Min(wanted, limit - reader.Position);
                     reader.MovedAt = _world.Now(); // its patience counts from here, not from the time it waited
                     return RingSignal.Ready;
                 }
@@ -276,11 +336,14 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                 {
                     return RingSignal.Dropped;
                 }
-                var left = idle - _world.Since(begun);
-                if (left <= TimeSpan.Zero || !_world.Wait(_gate, left))
+                var left = idle - _world.Since(Math.Max(begun, reader.MovedAt));
+                if (left <= TimeSpan.Zero)
                 {
                     return RingSignal.Idle;
                 }
+                reader.Waits = true;
+                _world.Wait(_gate, left);
+                reader.Waits = false;
             }
         }
     }
@@ -298,7 +361,7 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
                     return;
                 }
                 LetGoSlowReaders();
-                _world.Wait(_gate, left);
+                _world.Wait(_gate, TimeSpan.FromMilliseconds(Math.Min(100, left.TotalMilliseconds)));
             }
         }
     }
@@ -314,63 +377,6 @@ sealed class ByteRing(int capacity, long total, int successors, ChainOptions opt
             }
             _world.PulseAll(_gate);
         }
-    }
-
-    long Oldest()
-    {
-        if (_arrived < successors && _world.Since(_begun) < options.Gather)
-        {
-            return 0;
-        }
-        if (_held != long.MaxValue && _world.Since(_heldSince) > options.Hold)
-        {
-            _held = long.MaxValue;
-        }
-        var oldest = Math.Min(_sunk, _held);
-        foreach (var reader in _readers)
-        {
-            if (!reader.Dropped && reader.Position < oldest)
-            {
-                oldest = reader.Position;
-            }
-        }
-        return oldest;
-    }
-
-    void LetGoSlowReaders()
-    {
-        // Where more are attached than the plan knows, one of them has probably come in another's place.
-        var silence = _readers.Count > successors ? options.Suspect : options.Silence;
-        foreach (var reader in _readers)
-        {
-            // Only one that could read on is slow; one that waits for the head is not.
-            if (reader.Dropped || reader.Position >= _head)
-            {
-                continue;
-            }
-            var still = _world.Since(reader.MovedAt);
-            if (still > options.SlowReader || reader.Connection.IsSilent(silence) && still > options.KeepAlive)
-            {
-                LetGo(reader);
-                Hold(reader);
-            }
-        }
-        _readers.RemoveAll(r => r.Dropped);
-    }
-
-    void Hold(RingReader reader)
-    {
-        var others = _readers.Count(r => r != reader && !r.Dropped);
-        if (reader.Followed && reader.Position < total && others < Math.Max(1, successors)) // else the one that comes in its place is here
-        {
-            _held = Math.Min(_held, reader.Position);
-            _heldSince = _world.Now();
-        }
-    }
-
-    static void LetGo(RingReader reader)
-    {
-        reader.Dropped = true;
-        reader.Connection.Abort();
+        WakeVerifier();
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
+using Microsoft.Win32.SafeHandles;
 
 namespace Ka.Broadcast;
 
@@ -78,6 +79,12 @@ sealed class ChainConnection : IDisposable
         }
     }
 
+    /// <summary>Waits until something can be received; throws when the peer is silent.</summary>
+    public void WaitReadable() => ((SocketWire)_socket).WaitReadable();
+
+    /// <summary>Moves what is there into a pipe; zero when it takes no more.</summary>
+    public int Splice(Pipe into, int count) => ((SocketWire)_socket).ReceiveInto(into, count);
+
     public (FrameKind Kind, int Length) ReceiveHeader()
     {
         Span<byte> header = stackalloc byte[HeaderBytes];
@@ -98,11 +105,8 @@ sealed class ChainConnection : IDisposable
     /// <summary>Sends header and payload with one system call where the kernel takes both.</summary>
     public void SendFrame(FrameKind kind, ArraySegment<byte> payload)
     {
-        _header.AsSpan().Clear();
-        _header[0] = (byte)kind;
-        BinaryPrimitives.WriteInt32LittleEndian(_header.AsSpan(4), payload.Count);
         _gather.Clear();
-        _gather.Add(_header);
+        _gather.Add(Header(kind, payload.Count));
         if (payload.Count > 0)
         {
             _gather.Add(payload);
@@ -117,6 +121,48 @@ sealed class ChainConnection : IDisposable
         {
             Send(payload.AsSpan(sent - HeaderBytes));
         }
+    }
+
+    /// <summary>Sends a data frame whose payload comes out of a pipe.</summary>
+    public void SendData(Pipe from, int count)
+    {
+        var socket = (SocketWire)_socket;
+        socket.SendAhead(Header(FrameKind.Data, count));
+        socket.SendFrom(from, count);
+    }
+
+    /// <summary>As <see cref="SendData"/>, but sends only as much of the payload as goes without waiting, and returns how much that was; -1 when not even a frame could be begun.</summary>
+    public int SendDataAtOnce(Pipe from, int count)
+    {
+        var socket = (SocketWire)_socket;
+        if (!socket.TrySendAhead(Header(FrameKind.Data, count)))
+        {
+            return -1;
+        }
+        return socket.SendAtOnce(from, count);
+    }
+
+    /// <summary>Sends the rest of a begun payload.</summary>
+    public void SendRest(Pipe from, int count) => ((SocketWire)_socket).SendFrom(from, count);
+
+    /// <summary>Sends a data frame whose payload is a part of a file; false where this connection cannot.</summary>
+    public bool TrySendData(SafeFileHandle file, long offset, int count)
+    {
+        if (_socket is not SocketWire socket)
+        {
+            return false;
+        }
+        socket.SendAhead(Header(FrameKind.Data, count));
+        socket.SendFrom(file, offset, count);
+        return true;
+    }
+
+    byte[] Header(FrameKind kind, int length)
+    {
+        _header.AsSpan().Clear();
+        _header[0] = (byte)kind;
+        BinaryPrimitives.WriteInt32LittleEndian(_header.AsSpan(4), length);
+        return _header;
     }
 
     /// <summary>Tells the serving side that this one lives; it reads nothing else.</summary>

@@ -22,7 +22,6 @@ public sealed class ChainNode : IChainContent, IDisposable
     readonly Stream _sink;
     readonly ByteRing _ring;
     readonly ChainReceiver _receiver;
-    long _bytesOut;
     Fault? _fault;
     bool _sinkFailed;
     bool _complete;
@@ -48,8 +47,8 @@ public sealed class ChainNode : IChainContent, IDisposable
     {
         get
         {
-            var (head, verified, sunk, readers) = _ring.Marks;
-            return new ChainProgress(_ring.Total, _receiver.BytesIn, Interlocked.Read(ref _bytesOut), verified, sunk,
+            var (head, verified, sunk, sent, readers) = _ring.Marks;
+            return new ChainProgress(_ring.Total, _receiver.BytesIn, sent, verified, sunk,
                 head - sunk, _receiver.Upstream, readers, _receiver.Switches) { RingCapacity = Math.Min(Capacity(_ticket, _options), _ring.Total) };
         }
     }
@@ -82,6 +81,7 @@ public sealed class ChainNode : IChainContent, IDisposable
     {
         Stop();
         _listener.Unregister(_ticket.Key, this);
+        _ring.Store.Dispose();
     }
 
     /// <summary>Takes a new order of sources, the server last; leaves the present one when it is not among them. With none it waits for the next order.</summary>
@@ -92,7 +92,8 @@ public sealed class ChainNode : IChainContent, IDisposable
 
     void IChainContent.Serve(ChainConnection connection, Wish wish)
     {
-        if (_ring.Attach(wish, connection) is not { } reader)
+        using var tap = _ring.Store.Tap();
+        if (_ring.Attach(wish, connection, tap) is not { } reader)
         {
             connection.SendFrame(FrameKind.Refused);
             return;
@@ -108,14 +109,19 @@ public sealed class ChainNode : IChainContent, IDisposable
             var taken = 0;
             while (true)
             {
-                var signal = _ring.Next(reader, taken, Math.Min(_options.BlockBytes, ChainConnection.FrameLimit), _options.KeepAlive, out var piece);
+                var signal = _ring.Next(reader, taken, Math.Min(_options.BlockBytes, ChainConnection.FrameLimit), _options.KeepAlive, out var count);
                 taken = 0;
                 switch (signal)
                 {
                     case RingSignal.Ready:
-                        connection.SendFrame(FrameKind.Data, piece);
-                        taken = piece.Count;
-                        Interlocked.Add(ref _bytesOut, taken);
+                        taken = tap.Send(connection, reader.Position, count);
+                        if (taken == 0)
+                        {
+                            return; // let go meanwhile
+                        }
+                        break;
+                    case RingSignal.Unfinished:
+                        tap.Finish(connection, taken = count);
                         break;
                     case RingSignal.Idle:
                         connection.SendFrame(FrameKind.KeepAlive);
@@ -142,17 +148,25 @@ public sealed class ChainNode : IChainContent, IDisposable
     {
         var manifest = _ticket.Manifest;
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        if (manifest.IsUnverified && _sink == Stream.Null)
+        {
+            _ring.SinkAtOnce();
+            _complete = _ring.WaitHead(manifest.Bytes) == RingSignal.Ready;
+            return;
+        }
+        using var tap = _ring.Store.Tap();
         var index = 0;
         var chunks = (manifest.Bytes + manifest.ChunkBytes - 1) / manifest.ChunkBytes;
         while (index < chunks)
         {
             var start = (long)index * manifest.ChunkBytes;
             var length = manifest.LengthOf(index);
-            if (_ring.WaitChunk(start, length, out var first, out var second) != RingSignal.Ready)
+            if (_ring.WaitHead(start + length) != RingSignal.Ready)
             {
                 return;
             }
-            if (!manifest.IsUnverified && !Proves(hash, first.Span, second.Span, manifest.ChunkHashes[index]))
+            tap.Chunk(start, length, out var first, out var second);
+            if (!manifest.IsUnverified && !Proves(hash, first, second, manifest.ChunkHashes[index]))
             {
                 if (!_receiver.BadChunk(start, length))
                 {
@@ -162,14 +176,14 @@ public sealed class ChainNode : IChainContent, IDisposable
                 continue;
             }
             _ring.Verified(start + length);
-            if (!Write(first.Span) || !Write(second.Span))
+            if (!Write(first) || !Write(second))
             {
                 return;
             }
             _ring.Sunk(start + length);
             index++;
         }
-        _complete = Write([]);
+        _complete = Flush();
     }
 
     static bool Proves(IncrementalHash hash, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, string expected)
@@ -181,24 +195,38 @@ public sealed class ChainNode : IChainContent, IDisposable
         return digest.SequenceEqual(Convert.FromHexString(expected));
     }
 
-    /// <summary>Hands verified bytes to the sink; an empty piece flushes it.</summary>
+    bool Flush()
+    {
+        try
+        {
+            _sink.Flush();
+            return true;
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or UnauthorizedAccessException)
+        {
+            return Refused(e);
+        }
+    }
+
+    /// <summary>Hands verified bytes to the sink.</summary>
     bool Write(ReadOnlySpan<byte> bytes)
     {
         try
         {
             _sink.Write(bytes);
-            if (bytes.IsEmpty)
-            {
-                _sink.Flush();
-            }
             return true;
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException or UnauthorizedAccessException)
         {
-            _sinkFailed = true;
-            Fail(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking program took no more bytes.", e.Message));
-            return false;
+            return Refused(e);
         }
+    }
+
+    bool Refused(Exception e)
+    {
+        _sinkFailed = true;
+        Fail(Fault.Of(FaultCodes.ImageExtractFailed, "The unpacking program took no more bytes.", e.Message));
+        return false;
     }
 
     /// <summary>The first fault counts.</summary>

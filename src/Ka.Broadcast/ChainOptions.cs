@@ -14,6 +14,9 @@ public sealed record ChainOptions
     /// <summary>Largest data frame in bytes: what is received is handed on at once in pieces of at most this size.</summary>
     public int BlockBytes { get; init; } = 256 * 1024;
 
+    /// <summary>Moves bytes within the kernel (splice, tee, sendfile) where the machine can; else, or where it cannot, they are copied.</summary>
+    public bool ZeroCopy { get; init; } = true;
+
     /// <summary>A server sends a frame at least this often, so that silence means death.</summary>
     public TimeSpan KeepAlive { get; init; } = TimeSpan.FromMilliseconds(100);
 

@@ -30,6 +30,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     long _bytesIn;
     int _switches;
     int _chances = SecondChances;
+    ChainPeer? _answered;
     long _progressAt = options.World.Now();
 
     public long BytesIn => Interlocked.Read(ref _bytesIn);
@@ -190,6 +191,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
             if (_order.Current == peer)
             {
                 _order.Choose(found ?? _order.Server);
+                _answered = found;
                 Interlocked.Add(ref _switches, found == peer ? 0 : 1);
             }
             return !_stopped;
@@ -211,7 +213,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                 }
                 _connections.Add(connection);
             }
-            connection.SetTimeouts(options.Join, options.Silence);
+            connection.SetTimeouts(peer == _answered ? options.Silence : options.Join, options.Silence); // it has just answered: it need not be told of the broadcast first
             if (!Handshake.Ask(connection, ticket.Key, wish))
             {
                 return "it does not know the key of the broadcast";
@@ -256,7 +258,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                     {
                         return WrongLength($"it gave more than the {until ?? ring.Total} bytes that there are to have");
                     }
-                    if (!Take(connection, generation, length))
+                    if (!Take(connection, generation, offset, length))
                     {
                         return null;
                     }
@@ -335,7 +337,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     }
 
     /// <summary>Receives straight into the ring; false when the ring was rewound or closed.</summary>
-    bool Take(ChainConnection connection, int generation, int length)
+    bool Take(ChainConnection connection, int generation, long offset, int length)
     {
         while (length > 0)
         {
@@ -344,9 +346,10 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                 return false;
             }
             _progressAt = _world.Now(); // the time that the own disk took is no starvation
-            var count = connection.Receive(room.Span);
+            var count = ring.Store.Receive(connection, offset, room);
             ring.Commit(generation, count);
             Interlocked.Add(ref _bytesIn, count);
+            offset += count;
             length -= count;
         }
         return true;

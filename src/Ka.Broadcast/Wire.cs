@@ -47,9 +47,10 @@ abstract class Door : IDisposable
     public abstract void Dispose();
 }
 
-sealed class SocketWire : Wire
+sealed partial class SocketWire : Wire
 {
     readonly Socket _socket;
+    int _receiveTimeout = -1;
 
     public SocketWire(Socket socket, string peer)
     {
@@ -61,7 +62,7 @@ sealed class SocketWire : Wire
 
     public override string Peer { get; }
 
-    public override int ReceiveTimeout { set => _socket.ReceiveTimeout = value; }
+    public override int ReceiveTimeout { set => _socket.ReceiveTimeout = _receiveTimeout = value; }
 
     public override int SendTimeout { set => _socket.SendTimeout = value; }
 

@@ -80,7 +80,7 @@ static class BroadcastCommands
         }
     }
 
-    static int Summary(StandaloneSender sender, long bytes)
+    internal static int Summary(StandaloneSender sender, long bytes)
     {
         var states = sender.States;
         foreach (var state in states.Where(s => s.State != "done"))
@@ -153,7 +153,7 @@ static class BroadcastCommands
         }
     }
 
-    static int Say(Fault fault)
+    internal static int Say(Fault fault)
     {
         Terminal.Say(new Ka.Protocol.Rest.Problem(null, null, 0, fault.Message, fault.Code.Text, FaultCodes.Explain(fault.Code.Text)?.Next, fault.Evidence, null));
         return ExitCodes.AllFailed;

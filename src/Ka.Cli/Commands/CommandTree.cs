@@ -39,6 +39,7 @@ public static class CommandTree
         root.Add(EnvCommands.Build());
         root.Add(NodesCommands.Build());
         root.Add(SshCommand.Build());
+        root.Add(CopyCommand.Build());
         root.Add(BroadcastCommands.Build());
         root.Add(Neighbours.Lab());
         root.Add(Neighbours.Minimal());

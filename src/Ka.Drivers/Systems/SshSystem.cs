@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
-using System.Formats.Tar;
 using Ka.Core.Faults;
 using Ka.Drivers.Programs;
+using Ka.Protocol.Agents;
 
 namespace Ka.Drivers.Systems;
 
@@ -15,25 +15,11 @@ public sealed record SystemAddress(string Node, string Address, ImmutableArray<s
         HostKeys.Select(k => $"{Node} {k}\n").Concat(AuthorityKey is { } authority ? [$"@cert-authority {Node} {authority}\n"] : Array.Empty<string>()));
 }
 
-/// <summary>A file for a running system.</summary>
-/// <param name="Path">File here; null when <paramref name="Text"/> is the content.</param>
-public sealed record SystemFile(string Name, string? Path, string? Text);
-
 /// <summary>Works in a running Linux system as root over OpenSSH: host key checked strictly, one key offered, no shell with variable text.</summary>
 /// <param name="keyFile">Private key of the server.</param>
 /// <param name="directory">For known_hosts files while they are needed.</param>
 public sealed class SshSystem(string keyFile, string directory)
 {
-    /// <summary>
-    /// Unpacks what comes in a new directory where programs may run (Debian mounts /run without) and runs its script; the same text
-    /// whatever is sent.
-    /// </summary>
-    const string Receive =
-        "umask 077; w=; for d in /dev/shm /tmp /var/tmp; do w=$(mktemp -d \"$d/ka-go.XXXXXX\" 2>/dev/null) || continue; "
-        + "printf '#!/bin/sh\\n' >\"$w/x\"; chmod 700 \"$w/x\"; \"$w/x\" 2>/dev/null && break; rm -rf \"$w\"; w=; done; "
-        + "[ -n \"$w\" ] || { echo 'there is no directory in which programs may run' >&2; exit 126; }; "
-        + "cd \"$w\" && tar -x -f - && exec sh ./go";
-
     /// <summary>Sends the files, among them the script <c>go</c>, and runs that. Null when it ended well.</summary>
     public async Task<Fault?> RunAsync(SystemAddress system, ImmutableArray<SystemFile> files, CancellationToken cancel)
     {
@@ -50,7 +36,7 @@ public sealed class SshSystem(string keyFile, string directory)
         try
         {
             await File.WriteAllTextAsync(knownHosts, system.KnownHosts(), cancel);
-            var ended = await ExternalProgram.RunAsync("ssh", Arguments(system, knownHosts), (input, token) => SendAsync(files, input, token), cancel);
+            var ended = await ExternalProgram.RunAsync("ssh", Arguments(system, knownHosts), (input, token) => RemoteScript.SendAsync(files, input, token), cancel);
             // ssh(1): 255 is its own failure, everything else the remote command's status.
             return ended.ExitCode is null or 255
                 ? (null, Fault.Of(FaultCodes.SystemUnreachable, "the running system cannot be reached by ssh", ended.Evidence))
@@ -66,22 +52,6 @@ public sealed class SshSystem(string keyFile, string directory)
     [
         "-F", "none", "-T", "-i", keyFile, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes",
         "-o", $"UserKnownHostsFile={knownHosts}", "-o", "GlobalKnownHostsFile=none", "-o", $"HostKeyAlias={system.Node}", "-o", "ConnectTimeout=10",
-        "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=4", "-l", "root", system.Address, Receive,
+        "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=4", "-l", "root", system.Address, RemoteScript.Receive,
     ];
-
-    static async Task SendAsync(ImmutableArray<SystemFile> files, Stream input, CancellationToken cancel)
-    {
-        await using var tar = new TarWriter(input, TarEntryFormat.Ustar, leaveOpen: true);
-        foreach (var file in files)
-        {
-            await using Stream content = file.Path is { } path ? File.OpenRead(path) : new MemoryStream(System.Text.Encoding.UTF8.GetBytes(file.Text!));
-            var entry = new UstarTarEntry(TarEntryType.RegularFile, file.Name)
-            {
-                DataStream = content,
-                Mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute,
-                ModificationTime = DateTimeOffset.UnixEpoch,
-            };
-            await tar.WriteEntryAsync(entry, cancel);
-        }
-    }
 }

@@ -5,6 +5,7 @@ using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Core.NodeSets;
 using Ka.Drivers.Systems;
+using Ka.Protocol.Agents;
 using Ka.Protocol.Manifests;
 using Ka.Protocol.Rest;
 using Ka.Server.Environments;
@@ -40,9 +41,8 @@ public static class NodeChecks
             return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(set.IsEmpty ? FaultCodes.NodesEmpty : FaultCodes.NodesUnknown, $"no cluster of this server has '{set - site.AllNodes}'"));
         if (body.Mode is not ("sample" or "full"))
             return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.RequestInvalid, "mode is sample or full"));
-        var agent = Path.Combine(Path.GetDirectoryName(site.KernelPath)!, "ka-agent");
-        if (!File.Exists(agent))
-            return Problems.Of(StatusCodes.Status503ServiceUnavailable, Fault.Of(FaultCodes.MinimalMissing, $"{agent} does not exist: build the minimal environment anew"));
+        if (AgentProgram.At(site) is not { } agent)
+            return AgentProgram.Missing();
         var states = table.States();
         var ssh = new SshSystem(keys.ClientKeyFile, site.Configuration.StateDirectory);
         using var window = new SemaphoreSlim(Window);

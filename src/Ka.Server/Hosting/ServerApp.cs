@@ -57,6 +57,7 @@ public static class ServerApp
         Imports.Map(app);
         Nodes.Map(app);
         NodeChecks.Map(app);
+        AgentProgram.Map(app);
         Meta.Map(app);
         app.MapOpenApi("/openapi/{documentName}.json").Needs(Audience.Users, "none");
     }

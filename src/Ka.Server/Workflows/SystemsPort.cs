@@ -4,6 +4,7 @@ using Ka.Core.Clusters;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
 using Ka.Drivers.Systems;
+using Ka.Protocol.Agents;
 using Ka.Engine;
 using Ka.Engine.Ports;
 using Ka.Engine.Workflows;

@@ -5,14 +5,21 @@ using Ka.Core.Faults;
 
 namespace Ka.Tests.Broadcast;
 
-public class ChainTests
+public sealed class ZeroCopyChainTests() : ChainTests(zeroCopy: true);
+
+public sealed class CopyingChainTests() : ChainTests(zeroCopy: false);
+
+/// <summary>What a chain does, whether the bytes stay in the kernel or are copied.</summary>
+public abstract class ChainTests(bool zeroCopy)
 {
     const int MiB = 1024 * 1024;
+
+    LoopbackChain Chain(int bytes, int nodes, ChainOptions? options = null, int chunkBytes = 64 * 1024) => new(bytes, nodes, options, chunkBytes, zeroCopy);
 
     [Fact]
     public async Task Eight_nodes_get_identical_bytes_and_the_server_sends_them_once()
     {
-        using var chain = new LoopbackChain(8 * MiB, nodes: 8, LoopbackChain.Patient);
+        using var chain = Chain(8 * MiB, nodes: 8, LoopbackChain.Patient);
         var outcomes = await chain.StartAll();
         Assert.All(outcomes, o => Assert.Null(o.Fault));
         Assert.All(Enumerable.Range(0, 8), chain.AssertDelivered);
@@ -23,7 +30,7 @@ public class ChainTests
     [Fact]
     public async Task A_node_that_dies_in_the_middle_takes_nobody_with_it()
     {
-        using var chain = new LoopbackChain(8 * MiB, nodes: 6, LoopbackChain.Patient);
+        using var chain = Chain(8 * MiB, nodes: 6, LoopbackChain.Patient);
         chain.Sinks[2].TripAt = MiB;
         chain.Sinks[2].Trip = () =>
         {
@@ -44,7 +51,7 @@ public class ChainTests
     [Fact]
     public async Task Neighbours_that_die_together_are_stepped_over_at_once()
     {
-        using var chain = new LoopbackChain(8 * MiB, nodes: 8, LoopbackChain.Patient);
+        using var chain = Chain(8 * MiB, nodes: 8, LoopbackChain.Patient);
         chain.Sinks[4].TripAt = MiB;
         chain.Sinks[4].Trip = () =>
         {
@@ -67,7 +74,7 @@ public class ChainTests
     [Fact]
     public async Task A_node_whose_disk_hangs_stops_nobody_else()
     {
-        using var chain = new LoopbackChain(8 * MiB, nodes: 5);
+        using var chain = Chain(8 * MiB, nodes: 5);
         chain.Sinks[1].BlockAt = MiB;
         var all = Enumerable.Range(0, 5).Select(i => chain.Start(i)).ToArray();
         foreach (var i in (int[])[0, 2, 3, 4])
@@ -84,7 +91,7 @@ public class ChainTests
     [Fact]
     public async Task A_predecessor_that_corrupts_is_never_believed_and_its_chunk_is_fetched_again()
     {
-        using var chain = new LoopbackChain(4 * MiB, nodes: 4);
+        using var chain = Chain(4 * MiB, nodes: 4);
         using var proxy = new FlippingProxy(LoopbackChain.Peer(chain.Listeners[0].Port), at: MiB);
         chain.Links = chain.Links.SetItem(1, new ChainLink([LoopbackChain.Peer(proxy.Port), chain.Server], 1));
         var outcomes = await chain.StartAll();
@@ -97,7 +104,7 @@ public class ChainTests
     [Fact]
     public async Task Bytes_that_the_server_itself_has_wrong_are_a_corrupt_image()
     {
-        using var chain = new LoopbackChain(MiB, nodes: 1);
+        using var chain = Chain(MiB, nodes: 1);
         chain.Manifest = chain.Manifest with { ChunkHashes = chain.Manifest.ChunkHashes.SetItem(3, new string('0', 64)) };
         var outcome = await chain.Start(0);
         Assert.Equal(FaultCodes.ImageCorrupt, outcome.Fault!.Code);
@@ -108,7 +115,7 @@ public class ChainTests
     public async Task Without_the_key_nothing_is_given()
     {
         var options = LoopbackChain.Quick with { Join = TimeSpan.FromMilliseconds(100), Stall = TimeSpan.FromMilliseconds(400) };
-        using var chain = new LoopbackChain(MiB, nodes: 2, options);
+        using var chain = Chain(MiB, nodes: 2, options);
         var good = chain.Start(0);
         var bad = chain.Start(1, key: BroadcastKey.Create());
         Assert.Null((await good).Fault);
@@ -121,7 +128,7 @@ public class ChainTests
     [Fact]
     public async Task A_late_joiner_gets_from_the_server_what_its_predecessor_no_longer_holds()
     {
-        using var chain = new LoopbackChain(4 * MiB, nodes: 2, LoopbackChain.Patient with { RingBytes = LoopbackChain.Quick.RingBytes, Gather = TimeSpan.Zero });
+        using var chain = Chain(4 * MiB, nodes: 2, LoopbackChain.Patient with { RingBytes = LoopbackChain.Quick.RingBytes, Gather = TimeSpan.Zero });
         Assert.Null((await chain.Start(0)).Fault);
         var outcome = await chain.Start(1);
         Assert.Null(outcome.Fault);
@@ -132,7 +139,7 @@ public class ChainTests
     [Fact]
     public async Task A_node_is_free_to_leave_when_its_successors_have_everything()
     {
-        using var chain = new LoopbackChain(MiB, nodes: 2, LoopbackChain.Patient with { Linger = TimeSpan.FromHours(1) });
+        using var chain = Chain(MiB, nodes: 2, LoopbackChain.Patient with { Linger = TimeSpan.FromHours(1) });
         await chain.StartAll();
         await chain.Nodes[0].Linger();
         await chain.Nodes[1].Linger();
@@ -144,7 +151,7 @@ public class ChainTests
     [Fact]
     public async Task A_node_may_ask_before_its_predecessor_has_heard_of_the_broadcast()
     {
-        using var chain = new LoopbackChain(MiB, nodes: 2, LoopbackChain.Patient);
+        using var chain = Chain(MiB, nodes: 2, LoopbackChain.Patient);
         var second = chain.Start(1);
         var first = chain.Start(0);
         Assert.Null((await first).Fault);
@@ -160,7 +167,7 @@ public class ChainTests
     [InlineData((64 * 1024) + 1)]
     public async Task Images_of_any_size_arrive(int bytes)
     {
-        using var chain = new LoopbackChain(bytes, nodes: 3);
+        using var chain = Chain(bytes, nodes: 3);
         Assert.All(await chain.StartAll(), o => Assert.Null(o.Fault));
         Assert.All(Enumerable.Range(0, 3), chain.AssertDelivered);
     }
@@ -170,7 +177,7 @@ public class ChainTests
     [InlineData(-1)]
     public async Task An_image_that_is_not_as_long_as_claimed_is_corrupt(int more)
     {
-        using var chain = new LoopbackChain(MiB, nodes: 1, chunkBytes: MiB * 2);
+        using var chain = Chain(MiB, nodes: 1, chunkBytes: MiB * 2);
         chain.Manifest = chain.Manifest with { Bytes = MiB + more };
         var outcome = await chain.Start(0);
         Assert.Equal(FaultCodes.ImageCorrupt, outcome.Fault!.Code);
@@ -181,7 +188,7 @@ public class ChainTests
     public async Task A_source_that_never_answers_is_left_for_the_next()
     {
         var impatient = LoopbackChain.Quick with { Connect = TimeSpan.FromMilliseconds(100), Join = TimeSpan.FromMilliseconds(100) };
-        using var chain = new LoopbackChain(MiB, nodes: 1, impatient);
+        using var chain = Chain(MiB, nodes: 1, impatient);
         using var silent = new TcpListener(IPAddress.Loopback, 0); // takes connections and says nothing
         silent.Start();
         using var full = new TcpListener(IPAddress.Loopback, 0); // its queue is full: further connections get no answer at all
@@ -198,7 +205,7 @@ public class ChainTests
     [Fact]
     public async Task A_sink_that_breaks_as_nobody_expects_does_not_hang_its_node()
     {
-        using var chain = new LoopbackChain(4 * MiB, nodes: 1);
+        using var chain = Chain(4 * MiB, nodes: 1);
         chain.Sinks[0].TripAt = MiB;
         chain.Sinks[0].Trip = () => throw new InvalidOperationException("a bug");
         await Assert.ThrowsAsync<InvalidOperationException>(() => chain.Start(0));
@@ -207,7 +214,7 @@ public class ChainTests
     [Fact]
     public async Task A_sink_that_fails_ends_its_own_node_only()
     {
-        using var chain = new LoopbackChain(4 * MiB, nodes: 3);
+        using var chain = Chain(4 * MiB, nodes: 3);
         chain.Sinks[1].TripAt = MiB;
         chain.Sinks[1].Trip = () => throw new IOException("Broken pipe");
         var outcomes = await chain.StartAll();

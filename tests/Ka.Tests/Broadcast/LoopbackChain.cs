@@ -45,9 +45,10 @@ sealed class LoopbackChain : IDisposable
 
     readonly string _file = Path.GetTempFileName();
 
-    public LoopbackChain(int bytes, int nodes, ChainOptions? options = null, int chunkBytes = 64 * 1024)
+    /// <param name="zeroCopy">Bytes stay in the kernel; else they are copied.</param>
+    public LoopbackChain(int bytes, int nodes, ChainOptions? options = null, int chunkBytes = 64 * 1024, bool zeroCopy = true)
     {
-        Options = options ?? Quick;
+        Options = (options ?? Quick) with { ZeroCopy = zeroCopy };
         Image = new byte[bytes];
         new Random(bytes).NextBytes(Image);
         System.IO.File.WriteAllBytes(_file, Image);

@@ -1,0 +1,95 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Ka.Broadcast;
+
+/// <summary>What only a real socket can: to take and to give pages that nobody copies. All of it blocks, and fails as the copying calls do.</summary>
+sealed partial class SocketWire
+{
+    /// <summary>Waits until there is something to receive, or the end; throws when there is nothing for <see cref="Wire.ReceiveTimeout"/>.</summary>
+    public void WaitReadable()
+    {
+        if (!_socket.Poll(TimeSpan.FromMilliseconds(_receiveTimeout), SelectMode.SelectRead))
+        {
+            throw new SocketException((int)SocketError.TimedOut);
+        }
+    }
+
+    /// <summary>Moves what is there into a pipe, at most this many bytes. Zero when the pipe takes no more.</summary>
+    public int ReceiveInto(Pipe pipe, int count)
+    {
+        while (true)
+        {
+            var moved = Kernel.Splice(_socket.SafeHandle, 0, pipe.Input, 0, count, Kernel.DoNotWait | Kernel.MovePages);
+            if (moved > 0)
+            {
+                return (int)moved;
+            }
+            if (moved == 0)
+            {
+                throw new SocketException((int)SocketError.ConnectionReset);
+            }
+            switch (Marshal.GetLastPInvokeError())
+            {
+                case Kernel.Interrupted:
+                    continue;
+                case Kernel.TryAgain when _socket.Available > 0:
+                    return 0;
+                default:
+                    throw Kernel.SocketFailure();
+            }
+        }
+    }
+
+    /// <summary>Sends what belongs to the bytes that follow at once.</summary>
+    public void SendAhead(ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            bytes = bytes[Sent(Kernel.Send(_socket.SafeHandle, ref MemoryMarshal.GetReference(bytes), bytes.Length, Kernel.NoSignal | Kernel.MoreComes))..];
+        }
+    }
+
+    /// <summary>As <see cref="SendAhead"/>; false when none of it goes without waiting.</summary>
+    public bool TrySendAhead(ReadOnlySpan<byte> bytes)
+    {
+        var sent = Kernel.Send(_socket.SafeHandle, ref MemoryMarshal.GetReference(bytes), bytes.Length, Kernel.NoSignal | Kernel.MoreComes | Kernel.SendNow);
+        if (sent < 0 && Marshal.GetLastPInvokeError() is (Kernel.TryAgain or Kernel.Interrupted))
+        {
+            return false;
+        }
+        SendAhead(bytes[Sent(sent)..]);
+        return true;
+    }
+
+    /// <summary>Sends exactly these bytes out of a pipe.</summary>
+    public void SendFrom(Pipe pipe, int count)
+    {
+        while (count > 0)
+        {
+            count -= Sent(Kernel.Splice(pipe.Output, 0, _socket.SafeHandle, 0, count, Kernel.MovePages));
+        }
+    }
+
+    /// <summary>Sends what goes without waiting, and returns how much that was.</summary>
+    public int SendAtOnce(Pipe pipe, int count)
+    {
+        var sent = Kernel.Splice(pipe.Output, 0, _socket.SafeHandle, 0, count, Kernel.DoNotWait | Kernel.MovePages);
+        return sent < 0 && Marshal.GetLastPInvokeError() == Kernel.TryAgain ? 0 : Sent(sent);
+    }
+
+    /// <summary>Sends exactly these bytes of a file. Should it have become shorter meanwhile, the connection is of no more use.</summary>
+    public void SendFrom(SafeFileHandle file, long offset, int count)
+    {
+        while (count > 0)
+        {
+            var sent = Sent(Kernel.SendFile(_socket.SafeHandle, file, ref offset, count));
+            count -= sent > 0 || Marshal.GetLastPInvokeError() == Kernel.Interrupted ? sent : throw new IOException("The file was cut short.");
+        }
+    }
+
+    /// <summary>How many bytes a call has sent; a call that was interrupted none.</summary>
+    static int Sent(nint result) =>
+        result >= 0 ? (int)result : Marshal.GetLastPInvokeError() == Kernel.Interrupted ? 0 : throw Kernel.SocketFailure();
+}
