@@ -1,10 +1,10 @@
 using System.Collections.Immutable;
 using System.CommandLine;
-using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using Ka.Broadcast;
 using Ka.Broadcast.Standalone;
+using Ka.Cli.Live;
 using Ka.Core.Faults;
 using Ka.Core.NodeSets;
 
@@ -163,35 +163,5 @@ static class BroadcastCommands
     {
         Console.Error.WriteLine(Terminal.Safe("ka: " + why));
         return ExitCodes.Usage;
-    }
-}
-
-/// <summary>Says every second how far the receivers are, and who holds the others back.</summary>
-sealed class SendTalk(StandaloneSender sender)
-{
-    long _at = Stopwatch.GetTimestamp();
-    long _done;
-
-    public void Look()
-    {
-        var elapsed = Stopwatch.GetElapsedTime(_at);
-        if (elapsed < TimeSpan.FromSeconds(1))
-            return;
-        var states = sender.States;
-        var receiving = states.Where(s => s.Progress is not null && s.State is "receiving").ToArray();
-        if (receiving.Length == 0)
-        {
-            Console.Error.WriteLine($"{states.Count(s => s.State == "waiting")} of {states.Length} have come");
-            _at = Stopwatch.GetTimestamp();
-            return;
-        }
-        var slowest = receiving.MinBy(s => s.Progress!.Written)!;
-        var all = receiving.Sum(s => s.Progress!.Written);
-        var total = slowest.Progress!.Total;
-        Console.Error.WriteLine(Terminal.Safe(string.Create(CultureInfo.InvariantCulture,
-            $"{100.0 * all / receiving.Length / Math.Max(1, total):0} %  {Math.Max(0, all - _done) / 1e6 / receiving.Length / elapsed.TotalSeconds:0} MB/s each  done {states.Count(s => s.State == "done")}  lost {states.Count(s => s.State is "lost" or "failed")}  behind: {slowest.Name} {100.0 * slowest.Progress.Written / Math.Max(1, total):0} %")));
-        foreach (var state in receiving.Where(s => s.Slow is not null))
-            Console.Error.WriteLine(Terminal.Safe($"  {state.Name} {state.Slow}"));
-        (_at, _done) = (Stopwatch.GetTimestamp(), all);
     }
 }

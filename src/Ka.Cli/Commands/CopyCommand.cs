@@ -6,6 +6,7 @@ using System.Net.Sockets;
 using System.Text.Json;
 using Ka.Broadcast;
 using Ka.Broadcast.Standalone;
+using Ka.Cli.Live;
 using Ka.Core.Faults;
 using Ka.Core.NodeSets;
 using Ka.Protocol.Agents;

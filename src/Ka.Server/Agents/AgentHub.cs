@@ -41,7 +41,7 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
             _byNode.Remove((workflow, node), out old);
             if (old is not null)
                 _byNonce.Remove(old.Nonce);
-            var session = new AgentSession(workflow, node, nonce, clock.GetUtcNow()) { SecretHash = secretHash };
+            var session = new AgentSession(workflow, node, nonce, clock.GetUtcNow()) { SecretHash = secretHash, IsProved = secretHash is not null };
             _byNonce[nonce] = session;
             _byNode[(workflow, node)] = session;
         }
@@ -193,7 +193,7 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
             foreach (var pending in orders)
                 await link.SendAsync(pending.Order, cancel);
             while (await link.ReceiveAsync(cancel) is { } message)
-                Hear(session, message);
+                Hear(session, message, link);
         }
         catch (Exception e) when (e is WebSocketException or IOException or OperationCanceledException)
         {
@@ -218,10 +218,11 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
                 if (session.SecretHash is null || !Same(ServerSecrets.Hash(back), session.SecretHash))
                     return (null, new AgentRefusal(FaultCodes.AgentRefused.Text, "the session is not known", null));
                 secret = back;
+                session.IsProved = true;
             }
             else
             {
-                if (session.SecretHash is not null || !Same(hello.Credential ?? "", CredentialOf(session.Workflow, session.Node, session.Nonce)))
+                if (session.IsProved || !Same(hello.Credential ?? "", CredentialOf(session.Workflow, session.Node, session.Nonce)))
                     return (null, new AgentRefusal(FaultCodes.AgentRefused.Text, "the credential is wrong or was used before", null));
                 secret = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32));
                 session.SecretHash = ServerSecrets.Hash(secret);
@@ -238,8 +239,10 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
     static bool Same(string a, string b) =>
         CryptographicOperations.FixedTimeEquals(System.Text.Encoding.UTF8.GetBytes(a), System.Text.Encoding.UTF8.GetBytes(b));
 
-    void Hear(AgentSession session, AgentMessage message)
+    void Hear(AgentSession session, AgentMessage message, AgentLink link)
     {
+        lock (_gate)
+            session.IsProved |= session.Link == link;
         session.LastSeen = clock.GetUtcNow();
         switch (message)
         {

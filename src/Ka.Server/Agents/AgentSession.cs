@@ -26,6 +26,9 @@ sealed class AgentSession(string workflow, string node, string nonce, DateTimeOf
     /// <summary>SHA-256 of the session secret; null until the agent has checked in.</summary>
     public string? SecretHash { get; set; }
 
+    /// <summary>The agent has used its session: the credential is of no more use. Until then a welcome may have been lost on the way.</summary>
+    public bool IsProved { get; set; }
+
     public AgentLink? Link { get; set; }
 
     public int ChainPort { get; set; }

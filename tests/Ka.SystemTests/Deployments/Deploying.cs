@@ -31,6 +31,7 @@ public sealed class Deploying(RealLab lab)
             Assert.DoesNotContain("BOOT_IMAGE", await lab.SshAsync(node, "cat /proc/cmdline"), StringComparison.Ordinal);
             Assert.Contains("as packed", await lab.SshAsync(node, "sh /usr/share/ka-fidelity/verify"), StringComparison.Ordinal);
         }
+        await CopiesAsync();
         // One of each firmware, read from outside while it is off.
         foreach (var node in (string[])["node1", "node3"])
         {
@@ -42,6 +43,26 @@ public sealed class Deploying(RealLab lab)
 
     static bool HasReceived(Ka.Protocol.Rest.NodeProgress node, int percent) =>
         node.Step == "send_image" ? node is { Done: > 0, Total: { } total } && node.Done * 100 >= total * percent : node.Macro >= 2;
+
+    /// <summary>A file and a tree come to all running systems; one that cannot be reached is named and holds nobody up.</summary>
+    async Task CopiesAsync()
+    {
+        var tree = Directory.CreateDirectory(Path.Combine(RealLab.State, "tree")).FullName;
+        Directory.CreateDirectory(Path.Combine(tree, "deep"));
+        await File.WriteAllTextAsync(Path.Combine(tree, "deep", "says"), "copied\n");
+        File.CreateSymbolicLink(Path.Combine(tree, "link"), "deep/says");
+        var whole = await lab.KaInsideAsync("copy", tree, "-w", "node[1-4]", "/srv/tree", "-i", lab.Key);
+        Assert.True(whole.Status == 0, whole.ToString());
+        var file = await lab.KaInsideAsync("copy", Path.Combine(tree, "deep", "says"), "-w", "node[1,3]", "/var/", "-i", lab.Key);
+        Assert.True(file.Status == 0, file.ToString());
+        foreach (var node in (string[])["node1", "node3"])
+            Assert.Equal("copied copied", await lab.SshAsync(node, "echo $(cat /srv/tree/link) $(cat /var/says)"));
+        await lab.LabAsync("power", "node4", "off");
+        var partly = await lab.KaInsideAsync("copy", tree, "-w", "node[2,4]", "/srv/again", "-i", lab.Key);
+        Assert.True(partly.Status == 3, partly.ToString());
+        Assert.Contains("node4: absent:", partly.Output, StringComparison.Ordinal);
+        Assert.Equal("copied", await lab.SshAsync("node2", "cat /srv/again/deep/says"));
+    }
 
     [Fact]
     public async Task Debian_is_deployed_through_a_server_crash_and_boots_from_its_own_disk_by_its_own_grub()

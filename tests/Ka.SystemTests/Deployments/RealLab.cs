@@ -109,6 +109,9 @@ public sealed class RealLab : IAsyncLifetime
 
     public Task<Ended> KaAsync(params string[] arguments) => RunAsync(Beside("ka"), arguments);
 
+    /// <summary>Runs ka on the machines' network, as on a site's front end.</summary>
+    public Task<Ended> KaInsideAsync(params string[] arguments) => RunAsync("ip", ["netns", "exec", "ka-" + Name, Beside("ka"), .. arguments]);
+
     public async Task<Ended> MustKaAsync(params string[] arguments) => await MustAsync(Beside("ka"), arguments);
 
     public Task<Ended> LabAsync(params string[] arguments) => RunAsync(Beside("ka-lab"), [arguments[0], "--name", Name, .. arguments[1..]]);

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.Runtime.CompilerServices;
+using Ka.Broadcast;
+using Ka.Broadcast.Standalone;
 using Ka.Cli;
 using Ka.Cli.Commands;
 using Ka.Cli.Live;
@@ -52,6 +54,22 @@ public class LiveTests
         var lines = LiveView.Draw("D-4M7Q2K", state, Noon.AddSeconds(80), 120);
         Assert.Contains(lines, l => l.StartsWith("     chain of 1", StringComparison.Ordinal) && l.EndsWith(" · slow: gris-2", StringComparison.Ordinal));
         Assert.Contains(lines, l => l.Contains("gris-2", StringComparison.Ordinal) && l.EndsWith("stands aside: its disk takes 1 MB/s", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_broadcast_without_a_server_shows_each_hop_with_its_rate_and_ring()
+    {
+        ReceiverState State(string name, long written, string? slow = null) => new(
+            name, "receiving", null, new ChainProgress(100_000_000, 0, 0, written, written, 8_000_000, "10.0.0.1:7", 1, 0) { RingCapacity = 32_000_000 }, null, null, slow);
+        ReceiverState[] states = [State("n1", 50_000_000), State("n2", 40_000_000, "held the others back: its disk takes 10 MB/s")];
+        var had = new Dictionary<string, long> { ["n1"] = 30_000_000, ["n2"] = 30_000_000 };
+        Assert.Equal(
+            ["45 %  15 MB/s each  done 0  lost 0  behind: n2 40 %  ETA 0m06s", "  n2 held the others back: its disk takes 10 MB/s"],
+            SendTalk.Draw(states, had, TimeSpan.FromSeconds(1), 0));
+        Assert.Equal(
+            "  n1                50 %    20.0 MB/s  ring  25 %  from 10.0.0.1:7",
+            SendTalk.Draw(states, had, TimeSpan.FromSeconds(1), 120)[2]);
+        Assert.Equal(["0 of 1 have come"], SendTalk.Draw([new ReceiverState("n1", "absent", null, null, null, null)], had, TimeSpan.FromSeconds(1), 0));
     }
 
     [Fact]

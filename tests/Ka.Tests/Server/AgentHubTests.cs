@@ -44,9 +44,25 @@ public sealed class AgentHubTests : IDisposable
         await using var agent = await ConnectAsync(Hello("nonce"));
         Assert.Equal("gris-1", Assert.IsType<AgentWelcome>(agent.Answer).Node);
         Assert.True(_hub.HasCheckedIn("D-A", "gris-1") && _hub.IsConnected("gris-1"));
+        await ProveAsync(agent);
         await using var thief = await ConnectAsync(Hello("nonce"));
         Assert.Equal(FaultCodes.AgentRefused.Text, Assert.IsType<AgentRefusal>(thief.Answer).Code);
         await _hub.ArrivalAsync("D-A", "gris-1", Cancel);
+    }
+
+    [Fact]
+    public async Task A_credential_works_again_when_the_welcome_was_lost_on_the_way()
+    {
+        _hub.Expect("D-A", "gris-1", "nonce", null);
+        await using (var first = await ConnectAsync(Hello("nonce")))
+            Assert.IsType<AgentWelcome>(first.Answer);
+        await using var again = await ConnectAsync(Hello("nonce"));
+        var session = Assert.IsType<AgentWelcome>(again.Answer).Session;
+        await ProveAsync(again);
+        await using var late = await ConnectAsync(Hello("nonce"));
+        Assert.Contains("used before", Assert.IsType<AgentRefusal>(late.Answer).Message, StringComparison.Ordinal);
+        await using var back = await ConnectAsync(Hello("nonce") with { Credential = null, Session = session });
+        Assert.IsType<AgentWelcome>(back.Answer);
     }
 
     [Fact]
@@ -205,6 +221,15 @@ public sealed class AgentHubTests : IDisposable
     {
         await using var agent = await ConnectAsync(Hello(nonce));
         return Assert.IsType<AgentWelcome>(agent.Answer).Session;
+    }
+
+    /// <summary>The agent carries out an order, so that it has used its session.</summary>
+    async Task ProveAsync(Agent agent)
+    {
+        var given = _hub.GiveAsync("D-A", "gris-1", new OrderGiven("first", 600, new SyncTarget(true)), _ => { }, Cancel);
+        Assert.IsType<OrderGiven>(await agent.ReadAsync());
+        await agent.SayAsync(new AgentResult("first", null, 0));
+        Assert.Null((await given).Fault);
     }
 
     async Task<Agent> ConnectAsync(AgentHello hello)
