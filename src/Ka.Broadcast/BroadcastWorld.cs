@@ -17,6 +17,9 @@ abstract class BroadcastWorld
     /// <summary>Whether its connections are sockets of this machine's kernel, from and to which pages can be moved.</summary>
     public virtual bool HasPipes => false;
 
+    /// <summary>Memory for a ring of this many bytes.</summary>
+    public virtual RingStore Memory(int capacity) => new MemoryStore(capacity);
+
     /// <summary>The present moment, in units of <see cref="Stopwatch.Frequency"/>.</summary>
     public abstract long Now();
 

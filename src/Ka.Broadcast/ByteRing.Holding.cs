@@ -27,7 +27,7 @@ sealed partial class ByteRing
     void LetGoSlowReaders()
     {
         // Where more are attached than the plan knows, one of them has probably come in another's place.
-        var silence = _readers.Count > successors ? options.Suspect : options.Silence;
+        var silence = _readers.Count(r => !r.IsPart) > successors ? options.Suspect : options.Silence;
         foreach (var reader in _readers)
         {
             // Only one that could read on is slow; one that waits for the head is not.
@@ -47,8 +47,8 @@ sealed partial class ByteRing
 
     void Hold(RingReader reader)
     {
-        var others = _readers.Count(r => r != reader && !r.Dropped);
-        if (reader.Followed && reader.Position < total && others < Math.Max(1, successors)) // else the one that comes in its place is here
+        var others = _readers.Count(r => r != reader && !r.Dropped && !r.IsPart);
+        if (!reader.IsPart && reader.Followed && reader.Position < total && others < Math.Max(1, successors)) // else the one that comes in its place is here
         {
             _held = Math.Min(_held, reader.Position);
             _heldSince = _world.Now();

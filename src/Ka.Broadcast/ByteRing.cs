@@ -18,8 +18,6 @@ sealed partial class ByteRing(int capacity, long total, int successors, ChainOpt
     long _head;
     long _verified;
     long _sunk;
-    long _suspectUntil;
-    int _generation;
     bool _sinkSlow;
     bool _closed;
     bool _wantsRoom;
@@ -50,17 +48,20 @@ sealed partial class ByteRing(int capacity, long total, int successors, ChainOpt
         }
     }
 
-    /// <summary>Where the next connection has to begin, and the generation it belongs to.</summary>
-    public (int Generation, long Head) Begin()
+    /// <summary>Where the next connection has to begin.</summary>
+    public long Head
     {
-        lock (_gate)
+        get
         {
-            return (_generation, _head);
+            lock (_gate)
+            {
+                return _head;
+            }
         }
     }
 
     /// <summary>Waits for room at the head and says how many bytes the store takes there. Lets go successors that hold the ring without reading.</summary>
-    public RingSignal Reserve(int generation, int wanted, out int count)
+    public RingSignal Reserve(int wanted, out int count)
     {
         count = 0;
         var waitingSince = _world.Now();
@@ -68,9 +69,9 @@ sealed partial class ByteRing(int capacity, long total, int successors, ChainOpt
         {
             while (true)
             {
-                if (_closed || _generation != generation)
+                if (_closed)
                 {
-                    return _closed ? RingSignal.Closed : RingSignal.Rewound;
+                    return RingSignal.Closed;
                 }
                 var oldest = Oldest();
                 var free = _capacity - (_head - oldest);
@@ -78,6 +79,7 @@ sealed partial class ByteRing(int capacity, long total, int successors, ChainOpt
                 if (count > 0)
                 {
                     _floor = Math.Max(Math.Max(_floor, _store.Floor), _head + count - _capacity);
+                    ForgetMended();
                     return RingSignal.Ready;
                 }
                 _wantsRoom = true;
@@ -94,19 +96,15 @@ sealed partial class ByteRing(int capacity, long total, int successors, ChainOpt
     }
 
     /// <summary>
-    /// Makes received bytes readable; bytes of an older generation are forgotten. A lone successor that waits for just these bytes gets them
-    /// here and now, as far as it takes them at once: to wake its thread would cost more.
+    /// Makes received bytes readable. A lone successor that waits for just these bytes gets them here and now, as far as it takes them at once: to
+    /// wake its thread would cost more.
     /// </summary>
-    public void Commit(int generation, int count)
+    public void Commit(int count)
     {
         RingReader? lent = null;
         bool isWanted;
         lock (_gate)
         {
-            if (_generation != generation)
-            {
-                return;
-            }
             _head += count;
             _sinkSlow = false;
             if (_sinksAtOnce)
@@ -117,7 +115,7 @@ sealed partial class ByteRing(int capacity, long total, int successors, ChainOpt
             {
                 _wanted = long.MaxValue;
             }
-            if (_verified >= _suspectUntil && _readers is [{ Waits: true, Dropped: false, Tap.SendsAtOnce: true } only] && only.Position == _head - count)
+            if (_readers is [{ Waits: true, Dropped: false, IsPart: false, Tap.SendsAtOnce: true } only] && only.Position == _head - count)
             {
                 (lent, only.IsLent) = (only, true);
             }
@@ -203,7 +201,7 @@ sealed partial class ByteRing(int capacity, long total, int successors, ChainOpt
         lock (_gate)
         {
             _verified = offset;
-            if (_suspectUntil > 0 || offset >= total)
+            if (offset >= total || _readers.Any(r => r.IsPart) || _amendmentsAwaited > 0)
             {
                 _world.PulseAll(_gate);
             }
@@ -223,51 +221,50 @@ sealed partial class ByteRing(int capacity, long total, int successors, ChainOpt
         }
     }
 
-    /// <summary>
-    /// Takes the head back to a chunk that was bad. Successors that are further are let go; until the chunk has come again and is right,
-    /// successors get verified bytes only, so that a bad source costs one node a second transfer and not the whole chain.
-    /// </summary>
-    public void Rewind(long offset, int length)
+    /// <summary>Waits until all is verified, or the ring is closed.</summary>
+    public void WaitVerified()
     {
         lock (_gate)
         {
-            _generation++;
-            _head = offset;
-            _suspectUntil = offset + length;
-            foreach (var reader in _readers.Where(r => r.Position > offset))
-            {
-                LetGo(reader);
-            }
-            _world.PulseAll(_gate);
-        }
-    }
-
-    /// <summary>Waits until all is verified (End) or something has to be fetched again (Rewound).</summary>
-    public RingSignal WaitVerified(int generation)
-    {
-        lock (_gate)
-        {
-            while (!_closed && _generation == generation && _verified < total)
+            while (!_closed && _verified < total)
             {
                 _world.Wait(_gate);
             }
-            return _verified >= total ? RingSignal.End : _closed ? RingSignal.Closed : RingSignal.Rewound;
         }
     }
 
-    /// <summary>Adds a successor at this offset, or at the lowest one that is still held: from there on nothing is overwritten before it has read it.</summary>
+    /// <summary>As <see cref="WaitVerified()"/>, but not for ever.</summary>
+    public void WaitVerified(TimeSpan patience)
+    {
+        var begun = _world.Now();
+        lock (_gate)
+        {
+            while (!_closed && _verified < total && patience - _world.Since(begun) is var left && left > TimeSpan.Zero)
+            {
+                _world.Wait(_gate, left);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Adds a successor at this offset, or at the lowest one that is still held: from there on nothing is overwritten before it has read it. Null when
+    /// it has to ask elsewhere, as one has to that wants a part that is not held.
+    /// </summary>
     public RingReader? Attach(Wish wish, ChainConnection connection, RingTap tap)
     {
         lock (_gate)
         {
-            if (_closed || _sinkSlow || wish.Offset > total)
+            if (_closed || _sinkSlow || wish.Offset > total || wish.IsPart && (wish.Offset < _floor || wish.Until > total))
             {
                 return null;
             }
-            var reader = new RingReader(Math.Max(wish.Offset, _floor), connection, tap, wish.Followed, _world.Now());
+            var reader = new RingReader(wish, Math.Max(wish.Offset, _floor), connection, tap, _world.Now());
             _readers.Add(reader);
-            _arrived++;
-            _held = long.MaxValue;
+            if (!wish.IsPart)
+            {
+                _arrived++;
+                _held = long.MaxValue;
+            }
             _world.PulseAll(_gate);
             return reader;
         }
@@ -282,7 +279,7 @@ sealed partial class ByteRing(int capacity, long total, int successors, ChainOpt
             {
                 Hold(reader);
             }
-            _served += reader.Position >= total ? 1 : 0;
+            _served += reader.Position >= total && !reader.IsPart ? 1 : 0;
             _readerSeenAt = _world.Now();
             _world.PulseAll(_gate);
         }
@@ -321,14 +318,14 @@ sealed partial class ByteRing(int capacity, long total, int successors, ChainOpt
                     count = reader.Unfinished;
                     return RingSignal.Unfinished;
                 }
-                var limit = _verified < _suspectUntil ? _verified : _head;
+                var limit = Limit(reader);
                 if (limit > reader.Position)
                 {
                     count = (int)Math.Min(wanted, limit - reader.Position);
                     reader.MovedAt = _world.Now(); // its patience counts from here, not from the time it waited
-                    return RingSignal.Ready;
+                    return TakeMended(reader, ref count) ? RingSignal.Mended : RingSignal.Ready;
                 }
-                if (reader.Position >= total)
+                if (reader.Position >= Math.Min(total, reader.Until))
                 {
                     return RingSignal.End;
                 }

@@ -24,6 +24,9 @@ enum FrameKind : byte
 
     /// <summary>In a swarm: the data frames that follow are the chunk of this number (4 bytes, little-endian).</summary>
     Chunk = 8,
+
+    /// <summary>What is right in the place of wrong bytes that the asker was given: an offset (8 bytes, little-endian) and the bytes from there.</summary>
+    Amendment = 9,
 }
 
 /// <summary>One blocking TCP connection of a chain. A frame is one kind byte, three zero bytes, a little-endian 32-bit length, and that many bytes.</summary>

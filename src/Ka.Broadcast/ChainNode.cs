@@ -16,12 +16,16 @@ public sealed record ChainTicket(BroadcastKey Key, ImageManifest Manifest, Immut
 /// </summary>
 public sealed class ChainNode : IChainContent, IDisposable
 {
+    /// <summary>Bytes in one frame of an amendment.</summary>
+    const int AmendmentLimit = ChainConnection.FrameLimit / 2;
+
     readonly ChainTicket _ticket;
     readonly ChainListener _listener;
     readonly ChainOptions _options;
     readonly Stream _sink;
     readonly ByteRing _ring;
     readonly ChainReceiver _receiver;
+    readonly ChunkRepair _repair;
     Fault? _fault;
     bool _sinkFailed;
     bool _complete;
@@ -39,6 +43,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         _sink = sink;
         _ring = new ByteRing(Capacity(ticket, options), ticket.Manifest.Bytes, ticket.Successors, options);
         _receiver = new ChainReceiver(ticket, _ring, options, Fail);
+        _repair = new ChunkRepair(ticket, _ring, _receiver, options, Fail);
     }
 
     static int Capacity(ChainTicket ticket, ChainOptions options) => (int)Math.Max(options.RingBytes, 4L * ticket.Manifest.ChunkBytes);
@@ -49,7 +54,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         {
             var (head, verified, sunk, sent, readers) = _ring.Marks;
             return new ChainProgress(_ring.Total, _receiver.BytesIn, sent, verified, sunk,
-                head - sunk, _receiver.Upstream, readers, _receiver.Switches) { RingCapacity = Math.Min(Capacity(_ticket, _options), _ring.Total) };
+                head - sunk, _receiver.Upstream, readers, _receiver.Switches) { RingCapacity = Math.Min(Capacity(_ticket, _options), _ring.Total), BadChunks = _repair.BadCount, Refetched = _repair.Refetched, Dropped = _repair.Dropped };
         }
     }
 
@@ -71,7 +76,7 @@ public sealed class ChainNode : IChainContent, IDisposable
             cancel.ThrowIfCancellationRequested();
             throw new OperationCanceledException("The node was disposed.");
         }
-        return new ChainOutcome(_fault, _sinkFailed, Progress);
+        return new ChainOutcome(_fault, _sinkFailed, Progress) { BadChunks = _repair.Bad };
     }
 
     /// <summary>Serves on until the successors of the plan have everything, or none has asked for <see cref="ChainOptions.Linger"/>.</summary>
@@ -92,6 +97,11 @@ public sealed class ChainNode : IChainContent, IDisposable
 
     void IChainContent.Serve(ChainConnection connection, Wish wish)
     {
+        if (wish.IsAmendment)
+        {
+            Amend(connection, wish);
+            return;
+        }
         using var tap = _ring.Store.Tap();
         if (_ring.Attach(wish, connection, tap) is not { } reader)
         {
@@ -102,9 +112,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         {
             if (reader.Position > wish.Offset)
             {
-                var later = new byte[sizeof(long)];
-                BinaryPrimitives.WriteInt64LittleEndian(later, reader.Position);
-                connection.SendFrame(FrameKind.From, later);
+                connection.SendFrame(FrameKind.From, AtOffset(reader.Position, []));
             }
             var taken = 0;
             while (true)
@@ -120,6 +128,10 @@ public sealed class ChainNode : IChainContent, IDisposable
                             return; // let go meanwhile
                         }
                         break;
+                    case RingSignal.Mended:
+                        connection.SendFrame(FrameKind.Data, reader.Mended);
+                        taken = count;
+                        break;
                     case RingSignal.Unfinished:
                         tap.Finish(connection, taken = count);
                         break;
@@ -130,7 +142,7 @@ public sealed class ChainNode : IChainContent, IDisposable
                         connection.SendFrame(FrameKind.End);
                         connection.Finish(_options.Linger);
                         return;
-                    case RingSignal.Dropped or RingSignal.Rewound:
+                    case RingSignal.Dropped:
                         connection.SendFrame(FrameKind.Refused);
                         return;
                     case RingSignal.Closed:
@@ -142,6 +154,40 @@ public sealed class ChainNode : IChainContent, IDisposable
         {
             _ring.Detach(reader);
         }
+    }
+
+    /// <summary>Tells one that got a wrong chunk from here what is right in it, once that is known.</summary>
+    void Amend(ChainConnection connection, Wish wish)
+    {
+        IReadOnlyList<Run> amendment;
+        RingSignal signal;
+        while ((signal = _ring.WaitAmendment(wish.Offset, wish.Until, _options.KeepAlive, out amendment)) == RingSignal.Idle)
+        {
+            connection.SendFrame(FrameKind.KeepAlive);
+        }
+        if (signal != RingSignal.End)
+        {
+            connection.SendFrame(FrameKind.Refused);
+            return;
+        }
+        foreach (var run in amendment)
+        {
+            for (var at = 0; at < run.Bytes.Length; at += AmendmentLimit)
+            {
+                var piece = run.Bytes.AsSpan(at, Math.Min(AmendmentLimit, run.Bytes.Length - at));
+                connection.SendFrame(FrameKind.Amendment, AtOffset(run.Offset + at, piece));
+            }
+        }
+        connection.SendFrame(FrameKind.End);
+        connection.Finish(_options.Linger);
+    }
+
+    static byte[] AtOffset(long offset, ReadOnlySpan<byte> bytes)
+    {
+        var payload = new byte[sizeof(long) + bytes.Length];
+        BinaryPrimitives.WriteInt64LittleEndian(payload, offset);
+        bytes.CopyTo(payload.AsSpan(sizeof(long)));
+        return payload;
     }
 
     void Verify()
@@ -168,12 +214,12 @@ public sealed class ChainNode : IChainContent, IDisposable
             tap.Chunk(start, length, out var first, out var second);
             if (!manifest.IsUnverified && !Proves(hash, first, second, manifest.ChunkHashes[index]))
             {
-                if (!_receiver.BadChunk(start, length))
+                if (_repair.Mend(index, first, second) is not { } right)
                 {
-                    Fail(Fault.Of(FaultCodes.ImageCorrupt, "The server's bytes are not those that were registered.", $"chunk {index} at offset {start}, twice"));
                     return;
                 }
-                continue;
+                first = right;
+                second = default;
             }
             _ring.Verified(start + length);
             if (!Write(first) || !Write(second))

@@ -25,9 +25,22 @@ public sealed record ChainProgress(
 {
     /// <summary>What the ring can hold.</summary>
     public long RingCapacity { get; init; }
+
+    /// <summary>Chunks that came with a wrong hash and were mended, or are being mended.</summary>
+    public int BadChunks { get; init; }
+
+    /// <summary>Bytes fetched to mend them; they count in <see cref="BytesIn"/> too.</summary>
+    public long Refetched { get; init; }
+
+    /// <summary>Peers, <c>host:port</c>, that are not asked any more because of what they gave.</summary>
+    public IReadOnlyList<string> Dropped { get; init; } = [];
 }
 
 /// <summary>The end of a reception.</summary>
 /// <param name="Fault">Null when every byte was received, verified and taken by the sink.</param>
 /// <param name="SinkFailed">The sink refused bytes: the program behind it knows the reason better.</param>
-public sealed record ChainOutcome(Fault? Fault, bool SinkFailed, ChainProgress Progress);
+public sealed record ChainOutcome(Fault? Fault, bool SinkFailed, ChainProgress Progress)
+{
+    /// <summary>Numbers of chunks that came with a wrong hash, in order: at most 1,024 of them.</summary>
+    public IReadOnlyList<int> BadChunks { get; init; } = [];
+}

@@ -17,8 +17,6 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     /// <summary>How often a peer that fell silent, but answers when asked, is asked for the rest before it has given a byte.</summary>
     const int SecondChances = 2;
 
-    const string Silent = "silent for too long";
-
     readonly BroadcastWorld _world = options.World;
     readonly object _gate = new();
     readonly UpstreamOrder _order = new(ticket.Upstreams);
@@ -55,12 +53,12 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         var rounds = 0;
         while (true)
         {
-            var (generation, head) = ring.Begin();
-            if (head >= ring.Total && ring.WaitVerified(generation) is not RingSignal.Rewound)
+            var head = ring.Head;
+            if (head >= ring.Total)
             {
+                ring.WaitVerified(); // until then chunks may have to be mended, and who mends them wants to hear that this one lives
                 return;
             }
-            (generation, head) = ring.Begin();
             ChainPeer peer;
             lock (_gate)
             {
@@ -76,10 +74,10 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                 peer = _order.Current;
             }
             var before = BytesIn;
-            var reason = Pump(peer, new Wish(head, Followed: ticket.Successors > 0), c => Frames(c, generation, head, null));
-            if (reason is null || ring.Begin().Generation != generation)
+            var reason = Pump(peer, new Wish(head, Followed: ticket.Successors > 0), c => Frames(c, head, null));
+            if (reason is null)
             {
-                continue; // everything is there, or the ring was rewound or closed: look again
+                continue; // everything is there, or the ring was closed: look again
             }
             (rounds, _chances) = BytesIn > before ? (0, SecondChances) : (rounds, _chances);
             if (!Next(peer, reason, ref rounds))
@@ -89,19 +87,59 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         }
     }
 
-    /// <summary>A chunk was bad: takes the ring back and decides whom to ask. False when the server itself is wrong.</summary>
-    public bool BadChunk(long start, int length)
+    /// <summary>Who gave these bytes.</summary>
+    public ImmutableArray<Giver> Givers(long from, long until)
     {
         lock (_gate)
         {
-            if (_order.BadChunk(start, length) == Blame.ImageCorrupt)
-            {
-                return false;
-            }
-            ring.Rewind(start, length);
-            _connections.ForEach(c => c.Abort());
+            return _order.Givers(from, until);
         }
-        return true;
+    }
+
+    /// <summary>Peers but these, and no banned ones, the nearest first.</summary>
+    public ImmutableArray<ChainPeer> PeersBut(IEnumerable<ChainPeer> these)
+    {
+        lock (_gate)
+        {
+            return _order.But(these);
+        }
+    }
+
+    public bool IsBanned(ChainPeer peer)
+    {
+        lock (_gate)
+        {
+            return _order.IsBanned(peer);
+        }
+    }
+
+    /// <summary>Takes nothing from a peer any more; what it gave stays, and has to prove itself.</summary>
+    public void Ban(ChainPeer peer)
+    {
+        lock (_gate)
+        {
+            _order.Ban(peer);
+            _connections.Where(c => c.From == peer).ToList().ForEach(c => c.Abort());
+        }
+    }
+
+    /// <summary>Asks for something beside the stream. Null when <paramref name="take"/> said so, else why it failed.</summary>
+    public string? Ask(ChainPeer peer, Wish wish, Func<ChainConnection, string?> take) => Pump(peer, wish, take, isAside: true);
+
+    /// <summary>Counts bytes that came beside the stream.</summary>
+    public void CameAside(int count) => Interlocked.Add(ref _bytesIn, count);
+
+    /// <summary>Waits before everybody is asked again; false when it is over.</summary>
+    public bool Pause(TimeSpan span)
+    {
+        lock (_gate)
+        {
+            if (!_stopped)
+            {
+                _world.Wait(_gate, span);
+            }
+            return !_stopped;
+        }
     }
 
     public void Replan(ImmutableArray<ChainPeer> upstreams)
@@ -180,7 +218,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                 _world.Wait(_gate, pause < left ? pause : left);
             }
             candidates = _order.Candidates();
-            if (reason == Silent && peer != _order.Server && _chances-- > 0)
+            if (reason == PeerFailure.Silent && peer != _order.Server && _chances-- > 0)
             {
                 candidates = candidates.Insert(0, peer);
             }
@@ -198,8 +236,8 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         }
     }
 
-    /// <summary>Takes what one source gives. Null when it gave everything, or when the ring no longer wants it; else why it failed.</summary>
-    string? Pump(ChainPeer peer, Wish wish, Func<ChainConnection, string?> take)
+    /// <summary>Takes what one source gives. Null when it gave everything, or when it is over; else why it failed.</summary>
+    string? Pump(ChainPeer peer, Wish wish, Func<ChainConnection, string?> take, bool isAside = false)
     {
         ChainConnection? connection = null;
         try
@@ -213,19 +251,20 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                 }
                 _connections.Add(connection);
             }
-            connection.SetTimeouts(peer == _answered ? options.Silence : options.Join, options.Silence); // it has just answered: it need not be told of the broadcast first
+            // Who is asked aside, or has just answered, need not be told of the broadcast first.
+            connection.SetTimeouts(isAside || peer == _answered ? options.Silence : options.Join, options.Silence);
             if (!Handshake.Ask(connection, ticket.Key, wish))
             {
                 return "it does not know the key of the broadcast";
             }
             connection.HasProved = true;
-            connection.SetTimeouts(peer == Server || options.Silence < options.Suspect ? options.Silence : options.Suspect, options.Silence);
+            connection.SetTimeouts(isAside || peer == Server || options.Silence < options.Suspect ? options.Silence : options.Suspect, options.Silence);
             _everConnected = true;
             return take(connection);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            return Describe(e);
+            return PeerFailure.Describe(e);
         }
         finally
         {
@@ -241,9 +280,9 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     }
 
     /// <param name="until">End of a part that was asked for; null for the whole stream.</param>
-    string? Frames(ChainConnection connection, int generation, long offset, long? until)
+    string? Frames(ChainConnection connection, long offset, long? until)
     {
-        if (!Blames(connection, generation, offset))
+        if (!Blames(connection, offset))
         {
             return null;
         }
@@ -258,7 +297,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                     {
                         return WrongLength($"it gave more than the {until ?? ring.Total} bytes that there are to have");
                     }
-                    if (!Take(connection, generation, offset, length))
+                    if (!Take(connection, offset, length))
                     {
                         return null;
                     }
@@ -271,6 +310,10 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                     }
                     break;
                 case FrameKind.End when length == 0:
+                    if (offset == ring.Total)
+                    {
+                        ring.WaitVerified(options.Hold); // this connection keeps the source there, which may be needed to mend the last chunks
+                    }
                     return offset == (until ?? ring.Total) ? null : WrongLength($"its stream ended at {offset} of {until ?? ring.Total} bytes");
                 case FrameKind.From when length == sizeof(long) && until is null:
                     connection.ReceiveExactly(later);
@@ -280,11 +323,11 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                         return "it holds what nobody can hold";
                     }
                     var (from, gap) = (offset, new Wish(offset, floor));
-                    if (Pump(Server, gap, c => Frames(c, generation, from, floor)) is { } failed)
+                    if (Pump(Server, gap, c => Frames(c, from, floor)) is { } failed)
                     {
                         return $"it no longer held offset {from}, and the server: {failed}";
                     }
-                    if (!Blames(connection, generation, offset = floor))
+                    if (!Blames(connection, offset = floor))
                     {
                         return null;
                     }
@@ -297,7 +340,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         }
     }
 
-    ChainPeer Server
+    public ChainPeer Server
     {
         get
         {
@@ -308,18 +351,16 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         }
     }
 
-    /// <summary>From here on the bytes are this connection's. False when the ring has no use for them: it was rewound, or ended elsewhere.</summary>
-    bool Blames(ChainConnection connection, int generation, long offset)
+    /// <summary>From here on the bytes are this connection's. False when nothing is to be received any more.</summary>
+    bool Blames(ChainConnection connection, long offset)
     {
         lock (_gate)
         {
-            var (now, head) = ring.Begin();
-            if (_stopped || now != generation || head != offset)
+            if (!_stopped)
             {
-                return false;
+                _order.Connected(offset, connection.From!);
             }
-            _order.Connected(offset, connection.From!);
-            return true;
+            return !_stopped;
         }
     }
 
@@ -336,32 +377,22 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         return reason;
     }
 
-    /// <summary>Receives straight into the ring; false when the ring was rewound or closed.</summary>
-    bool Take(ChainConnection connection, int generation, long offset, int length)
+    /// <summary>Receives straight into the ring; false when the ring was closed.</summary>
+    bool Take(ChainConnection connection, long offset, int length)
     {
         while (length > 0)
         {
-            if (ring.Reserve(generation, Math.Min(length, options.BlockBytes), out var room) != RingSignal.Ready)
+            if (ring.Reserve(Math.Min(length, options.BlockBytes), out var room) != RingSignal.Ready)
             {
                 return false;
             }
             _progressAt = _world.Now(); // the time that the own disk took is no starvation
             var count = ring.Store.Receive(connection, offset, room);
-            ring.Commit(generation, count);
+            ring.Commit(count);
             Interlocked.Add(ref _bytesIn, count);
             offset += count;
             length -= count;
         }
         return true;
     }
-
-    static string Describe(Exception e) => e is SocketException { SocketErrorCode: var code }
-        ? code switch
-        {
-            SocketError.TimedOut or SocketError.WouldBlock or SocketError.InProgress => Silent,
-            SocketError.ConnectionRefused => "connection refused",
-            SocketError.ConnectionReset => "connection lost",
-            _ => code.ToString(),
-        }
-        : "closed";
 }

@@ -9,20 +9,25 @@ namespace Ka.Broadcast;
 /// <param name="Followed">Others depend on the asker: should it be lost, one of them will come in its place.</param>
 /// <param name="IsProbe">Nothing is wanted but the proof that the source lives and knows the broadcast.</param>
 /// <param name="IsSwarm">Chunks are wanted by their numbers.</param>
-readonly record struct Wish(long Offset, long Until = long.MaxValue, bool Followed = false, bool IsProbe = false, bool IsSwarm = false)
+/// <param name="IsAmendment">The asker got these bytes from the listener, and they were wrong: what is right in their place is wanted.</param>
+readonly record struct Wish(
+    long Offset, long Until = long.MaxValue, bool Followed = false, bool IsProbe = false, bool IsSwarm = false, bool IsAmendment = false)
 {
     public const int Bytes = (2 * sizeof(long)) + 1;
+
+    /// <summary>A part is wanted, not the stream: of a node, only when it is proved there.</summary>
+    public bool IsPart => Until != long.MaxValue;
 
     public void Write(Span<byte> into)
     {
         BinaryPrimitives.WriteInt64LittleEndian(into, Offset);
         BinaryPrimitives.WriteInt64LittleEndian(into[sizeof(long)..], Until);
-        into[2 * sizeof(long)] = (byte)((Followed ? 1 : 0) | (IsProbe ? 2 : 0) | (IsSwarm ? 4 : 0));
+        into[2 * sizeof(long)] = (byte)((Followed ? 1 : 0) | (IsProbe ? 2 : 0) | (IsSwarm ? 4 : 0) | (IsAmendment ? 8 : 0));
     }
 
     public static Wish Read(ReadOnlySpan<byte> from) => new(
         BinaryPrimitives.ReadInt64LittleEndian(from), BinaryPrimitives.ReadInt64LittleEndian(from[sizeof(long)..]),
-        (from[2 * sizeof(long)] & 1) != 0, (from[2 * sizeof(long)] & 2) != 0, (from[2 * sizeof(long)] & 4) != 0);
+        (from[2 * sizeof(long)] & 1) != 0, (from[2 * sizeof(long)] & 2) != 0, (from[2 * sizeof(long)] & 4) != 0, (from[2 * sizeof(long)] & 8) != 0);
 }
 
 /// <summary>
@@ -32,25 +37,29 @@ readonly record struct Wish(long Offset, long Until = long.MaxValue, bool Follow
 static class Handshake
 {
     const int NonceBytes = 16;
+
+    /// <summary>Lengths of what the asker sends first, what it is answered, and what it sends then: the last of that is its wish.</summary>
+    public const int HelloBytes = 4 + BroadcastKey.IdBytes + NonceBytes, AnswerBytes = NonceBytes + BroadcastKey.MacBytes, ProofBytes = BroadcastKey.MacBytes + Wish.Bytes;
+
     static ReadOnlySpan<byte> Magic => "KaC2"u8;
 
     /// <summary>Asks for the stream or a part of it. False when the listener does not know the key or does not know the broadcast.</summary>
     public static bool Ask(ChainConnection connection, BroadcastKey key, Wish wish)
     {
-        Span<byte> hello = stackalloc byte[Magic.Length + BroadcastKey.IdBytes + NonceBytes];
+        Span<byte> hello = stackalloc byte[HelloBytes];
         Magic.CopyTo(hello);
         key.Id.CopyTo(hello[Magic.Length..]);
         RandomNumberGenerator.Fill(hello[(Magic.Length + BroadcastKey.IdBytes)..]);
         connection.Send(hello);
 
-        Span<byte> answer = stackalloc byte[NonceBytes + BroadcastKey.MacBytes];
+        Span<byte> answer = stackalloc byte[AnswerBytes];
         connection.ReceiveExactly(answer);
         var nonce = answer[..NonceBytes];
         if (!key.Verifies(Transcript("listener"u8, hello, nonce, default), answer[NonceBytes..]))
         {
             return false;
         }
-        Span<byte> proof = stackalloc byte[BroadcastKey.MacBytes + Wish.Bytes];
+        Span<byte> proof = stackalloc byte[ProofBytes];
         key.Sign(Transcript("asker"u8, hello, nonce, wish)).CopyTo(proof);
         wish.Write(proof[BroadcastKey.MacBytes..]);
         connection.Send(proof);
@@ -62,7 +71,7 @@ static class Handshake
     /// <returns>The key and what is asked for, or null when the asker proved nothing.</returns>
     public static (BroadcastKey Key, Wish Wish)? Listen(ChainConnection connection, Func<string, BroadcastKey?> find)
     {
-        Span<byte> hello = stackalloc byte[Magic.Length + BroadcastKey.IdBytes + NonceBytes];
+        Span<byte> hello = stackalloc byte[HelloBytes];
         connection.ReceiveExactly(hello);
         if (!hello[..Magic.Length].SequenceEqual(Magic))
         {
@@ -73,12 +82,12 @@ static class Handshake
         {
             return null;
         }
-        Span<byte> answer = stackalloc byte[NonceBytes + BroadcastKey.MacBytes];
+        Span<byte> answer = stackalloc byte[AnswerBytes];
         RandomNumberGenerator.Fill(answer[..NonceBytes]);
         key.Sign(Transcript("listener"u8, hello, answer[..NonceBytes], default)).CopyTo(answer[NonceBytes..]);
         connection.Send(answer);
 
-        Span<byte> proof = stackalloc byte[BroadcastKey.MacBytes + Wish.Bytes];
+        Span<byte> proof = stackalloc byte[ProofBytes];
         connection.ReceiveExactly(proof);
         var wish = Wish.Read(proof[BroadcastKey.MacBytes..]);
         var transcript = Transcript("asker"u8, hello, answer[..NonceBytes], wish);

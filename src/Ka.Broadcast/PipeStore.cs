@@ -22,7 +22,7 @@ sealed class PipeStore : RingStore
 
         public long Start => start;
 
-        /// <summary>Bytes from <see cref="Start"/> that count; the pipe may hold some more that were forgotten.</summary>
+        /// <summary>Bytes in the pipe.</summary>
         public int Length { get; set; }
 
         public bool IsFull { get; set; }
@@ -79,7 +79,6 @@ sealed class PipeStore : RingStore
     {
         lock (_gate)
         {
-            Forget(head);
             if (_segments.Count > 0 && _segments[^1] is { IsFull: false } open)
             {
                 return _segmentBytes - open.Length;
@@ -97,23 +96,6 @@ sealed class PipeStore : RingStore
             }
             _segments.Add(new Segment(pipe, head));
             return _segmentBytes;
-        }
-    }
-
-    /// <summary>Drops what lies at this offset and behind it.</summary>
-    void Forget(long head)
-    {
-        while (_segments.Count > 0 && _segments[^1].End > head)
-        {
-            var last = _segments[^1];
-            if (last.Start < head)
-            {
-                (last.Length, last.IsFull) = ((int)(head - last.Start), true);
-                return;
-            }
-            _segments.RemoveAt(_segments.Count - 1);
-            last.Pipe.Drain();
-            _spare.Push(last.Pipe);
         }
     }
 

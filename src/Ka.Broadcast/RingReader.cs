@@ -8,8 +8,8 @@ enum RingSignal
     /// <summary>Nothing new within the given time.</summary>
     Idle,
 
-    /// <summary>The stream was taken back to an earlier offset; connections begun before are void.</summary>
-    Rewound,
+    /// <summary>Bytes of a chunk that was wrong and is mended are next: <see cref="RingReader.Mended"/>.</summary>
+    Mended,
 
     /// <summary>This reader was let go.</summary>
     Dropped,
@@ -24,11 +24,20 @@ enum RingSignal
     Closed,
 }
 
-/// <summary>A successor's place in the ring.</summary>
-/// <param name="followed">Somebody will come in its place should it be lost.</param>
-sealed class RingReader(long position, ChainConnection connection, RingTap tap, bool followed, long now)
+/// <summary>An asker's place in the ring.</summary>
+sealed class RingReader(Wish wish, long position, ChainConnection connection, RingTap tap, long now)
 {
-    public bool Followed { get; } = followed;
+    /// <summary>It wants a part only, and nothing that is not proved; else it is a successor.</summary>
+    public bool IsPart => wish.IsPart;
+
+    /// <summary>Somebody will come in its place should it be lost.</summary>
+    public bool Followed => wish.Followed;
+
+    /// <summary>Where what it wants ends.</summary>
+    public long Until => wish.Until;
+
+    /// <summary>What it is to be sent in the place of what the store has.</summary>
+    public ArraySegment<byte> Mended { get; set; }
 
     public long Position { get; set; } = position;
 

@@ -6,14 +6,14 @@ abstract class RingStore : IDisposable
     /// <summary>The best store for these options: pipes of the kernel where the world and the machine have them, else memory.</summary>
     /// <param name="capacity">Bytes that are kept.</param>
     public static RingStore Of(int capacity, ChainOptions options) =>
-        options is { ZeroCopy: true, World.HasPipes: true } && PipeStore.TryCreate(capacity) is { } pipes ? pipes : new MemoryStore(capacity);
+        options is { ZeroCopy: true, World.HasPipes: true } && PipeStore.TryCreate(capacity) is { } pipes ? pipes : options.World.Memory(capacity);
 
     /// <summary>Before this offset nothing is held any more.</summary>
     public abstract long Floor { get; }
 
     /// <summary>
     /// Makes room at the head and says how many bytes fit in one piece; zero when what lies before <paramref name="oldest"/> does not suffice.
-    /// What was received behind the head is forgotten. Only the one that receives asks.
+    /// Only the one that receives asks.
     /// </summary>
     public abstract int Room(long head, long oldest);
 
@@ -49,11 +49,13 @@ abstract class RingTap : IDisposable
 }
 
 /// <summary>A ring of bytes in memory: every byte is copied from the kernel once and to it once for each successor.</summary>
-sealed class MemoryStore(int capacity) : RingStore
+class MemoryStore(int capacity) : RingStore
 {
     readonly byte[] _bytes = GC.AllocateUninitializedArray<byte>(capacity);
 
     public override long Floor => 0;
+
+    protected ref byte this[long offset] => ref _bytes[At(offset)];
 
     public override int Room(long head, long oldest) => _bytes.Length - At(head);
 

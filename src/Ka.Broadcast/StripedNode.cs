@@ -33,7 +33,12 @@ public sealed class StripedNode : IDisposable
         {
             var parts = _parts.Select(p => p.Progress).ToArray();
             return new ChainProgress(_manifest.Bytes, parts.Sum(p => p.BytesIn), parts.Sum(p => p.BytesOut), parts.Sum(p => p.Verified), _join.Joined,
-                parts.Sum(p => p.RingBytes), parts[0].Upstream, parts.Sum(p => p.Successors), parts.Sum(p => p.Switches));
+                parts.Sum(p => p.RingBytes), parts[0].Upstream, parts.Sum(p => p.Successors), parts.Sum(p => p.Switches))
+            {
+                BadChunks = parts.Sum(p => p.BadChunks),
+                Refetched = parts.Sum(p => p.Refetched),
+                Dropped = [.. parts.SelectMany(p => p.Dropped).Distinct()],
+            };
         }
     }
 
@@ -42,18 +47,23 @@ public sealed class StripedNode : IDisposable
     public async Task<ChainOutcome> Receive(CancellationToken cancel)
     {
         ChainOutcome? failed = null;
+        var bad = new List<int>();
         await using (cancel.Register(_join.Break))
         {
             await Task.WhenAll(_parts.Select(Part));
         }
         cancel.ThrowIfCancellationRequested();
-        return failed is null ? new ChainOutcome(null, false, Progress) : failed with { Progress = Progress };
+        return (failed ?? new ChainOutcome(null, false, Progress)) with { Progress = Progress, BadChunks = [.. bad.Order()] };
 
-        async Task Part(ChainNode part)
+        async Task Part(ChainNode part, int stripe)
         {
             try
             {
                 var outcome = await part.Receive(cancel);
+                lock (bad)
+                {
+                    bad.AddRange(outcome.BadChunks.Select(i => (i * _parts.Length) + stripe));
+                }
                 if (outcome.Fault is null)
                 {
                     return;

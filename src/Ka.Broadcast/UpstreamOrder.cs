@@ -2,18 +2,8 @@ using System.Collections.Immutable;
 
 namespace Ka.Broadcast;
 
-/// <summary>What a bad chunk leads to.</summary>
-enum Blame
-{
-    /// <summary>Ask the same source again: it may have passed on what it had not yet checked, and knows better by now.</summary>
-    AskAgain,
-
-    /// <summary>The peers that gave it are not asked again.</summary>
-    PeersBanned,
-
-    /// <summary>The server itself gave it twice: the image is not what was registered.</summary>
-    ImageCorrupt,
-}
+/// <summary>Who gave a part of the stream.</summary>
+readonly record struct Giver(ChainPeer Peer, long From, long Until);
 
 /// <summary>
 /// Which source is asked next. Pure bookkeeping: the last source is the server, which is never banned. Not safe for several threads at once.
@@ -22,7 +12,6 @@ sealed class UpstreamOrder
 {
     readonly HashSet<ChainPeer> _banned = [];
     readonly List<(long Offset, ChainPeer Peer)> _connections = [];
-    readonly Dictionary<long, (int Times, int FromServer)> _bad = [];
     ImmutableArray<ChainPeer> _upstreams;
 
     public UpstreamOrder(ImmutableArray<ChainPeer> upstreams) => (_upstreams, Current) = (upstreams, upstreams[0]);
@@ -54,39 +43,32 @@ sealed class UpstreamOrder
         _connections.Add((offset, peer));
     }
 
-    /// <summary>Judges a chunk with a wrong hash.</summary>
-    public Blame BadChunk(long start, int length)
+    /// <summary>Who gave a part of the stream, in order.</summary>
+    public ImmutableArray<Giver> Givers(long from, long until)
     {
-        var givers = new HashSet<ChainPeer>();
+        var givers = ImmutableArray.CreateBuilder<Giver>();
         for (var i = 0; i < _connections.Count; i++)
         {
-            var until = i + 1 < _connections.Count ? _connections[i + 1].Offset : long.MaxValue;
-            if (_connections[i].Offset < start + length && until > start)
+            var end = i + 1 < _connections.Count ? _connections[i + 1].Offset : long.MaxValue;
+            if (_connections[i].Offset < until && end > from)
             {
-                givers.Add(_connections[i].Peer);
+                givers.Add(new Giver(_connections[i].Peer, Math.Max(from, _connections[i].Offset), Math.Min(until, end)));
             }
         }
-        var (times, fromServer) = _bad.GetValueOrDefault(start);
-        times++;
-        if (givers.Count == 1 && givers.Contains(Server))
-        {
-            fromServer++;
-        }
-        _bad[start] = (times, fromServer);
-        if (fromServer >= 2)
-        {
-            return Blame.ImageCorrupt;
-        }
-        if (times == 1 || fromServer > 0)
-        {
-            return Blame.AskAgain;
-        }
-        givers.Remove(Server);
-        _banned.UnionWith(givers);
-        if (_banned.Contains(Current))
+        return givers.ToImmutable();
+    }
+
+    /// <summary>Peers but these, and no banned ones, the nearest first.</summary>
+    public ImmutableArray<ChainPeer> But(IEnumerable<ChainPeer> these) => [.. _upstreams.SkipLast(1).Except(these).Where(p => !_banned.Contains(p))];
+
+    public bool IsBanned(ChainPeer peer) => _banned.Contains(peer);
+
+    /// <summary>It is not asked any more. The server never is banned.</summary>
+    public void Ban(ChainPeer peer)
+    {
+        if (peer != Server && _banned.Add(peer) && peer == Current)
         {
             Current = Candidates().FirstOrDefault(Server);
         }
-        return Blame.PeersBanned;
     }
 }

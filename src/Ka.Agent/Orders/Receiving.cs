@@ -183,7 +183,10 @@ static class Receiving
             ("bytesOut", progress.BytesOut.ToString()),
             ("verified", progress.Verified.ToString()),
             ("unpacked", sink.Bytes.ToString()),
-            ("switches", progress.Switches.ToString()));
+            ("switches", progress.Switches.ToString()),
+            ("badChunks", progress.BadChunks.ToString()),
+            ("refetched", progress.Refetched.ToString()),
+            ("dropped", string.Join(' ', progress.Dropped)));
     }
 
     static async Task ServeOn(IDisposable node, Func<Task> linger)

@@ -41,7 +41,7 @@ sealed class SwarmDownload(ChainConnection connection, ImageManifest manifest, C
                 FrameKind.Data when _chunk != None && length > 0 && length <= manifest.LengthOf(_chunk) - _taken => Take(length),
                 FrameKind.KeepAlive when length == 0 => Patience(),
                 FrameKind.Refused => "it has nothing to give",
-                FrameKind.Have or FrameKind.Chunk or FrameKind.Data or FrameKind.KeepAlive or FrameKind.End or FrameKind.From => $"it sent a frame that has no place here ({kind}, {length} bytes)",
+                FrameKind.Have or FrameKind.Chunk or FrameKind.Data or FrameKind.KeepAlive or FrameKind.End or FrameKind.From or FrameKind.Amendment => $"it sent a frame that has no place here ({kind}, {length} bytes)",
             };
             if (wrong is not null)
             {

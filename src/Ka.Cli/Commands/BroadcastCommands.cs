@@ -90,12 +90,20 @@ static class BroadcastCommands
             Console.WriteLine(Terminal.Safe($"{state.Name}: done, but {state.Slow}"));
         if (slow.Length > 0)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"the others had it after {states.Except(slow).Max(s => s.Took?.TotalSeconds ?? 0):0.00} s"));
+        foreach (var line in states.Select(Mended).OfType<string>())
+            Console.WriteLine(Terminal.Safe(line));
         var done = states.Count(s => s.State == "done");
         var twice = states.Sum(s => s.State == "done" ? Math.Max(0, s.Progress!.BytesIn - bytes) : 0);
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture, $"{done} of {states.Length} have it: {bytes} bytes in {sender.Took.TotalSeconds:0.00} s; the sender sent {sender.BytesOut} bytes, {twice} came twice"));
         return done == states.Length ? ExitCodes.Done : done == 0 ? ExitCodes.AllFailed : ExitCodes.SomeFailed;
     }
+
+    /// <summary>What came wrong to a receiver and from whom it took no more; null when nothing did.</summary>
+    internal static string? Mended(ReceiverState state) => state.Progress is { BadChunks: > 0 } progress
+        ? $"{state.Name}: {progress.BadChunks} chunks came wrong and were mended with {progress.Refetched} bytes"
+            + (progress.Dropped.Count > 0 ? $"; it took no more from {string.Join(", ", progress.Dropped)}" : "")
+        : null;
 
     static Command Receive()
     {

@@ -17,6 +17,13 @@ public abstract record Mishap(int Node)
     /// <summary>One bit is wrong at this place of all that it sends on each connection.</summary>
     public sealed record Corrupts(int Node, long Place) : Mishap(Node);
 
+    /// <summary>One bit of each of these bytes of the image is wrong the first time that it sends them. The server is node -1.</summary>
+    public sealed record FlipsOnWire(int Node, ImmutableArray<long> Offsets) : Mishap(Node);
+
+    /// <summary>One bit of each of these bytes of the image becomes wrong in its ring.</summary>
+    /// <param name="Lag">Bytes that come before that happens.</param>
+    public sealed record FlipsInRing(int Node, ImmutableArray<long> Offsets, int Lag) : Mishap(Node);
+
     /// <summary>Its disk takes no more than this.</summary>
     public sealed record SlowSink(int Node, double BytesPerSecond) : Mishap(Node);
 
@@ -64,6 +71,9 @@ public sealed record BroadcastEnd(ImmutableArray<NodeEnd> Nodes, TimeSpan Elapse
 {
     /// <summary>What was found of nodes that held the others back, and done.</summary>
     public ImmutableArray<(TimeSpan At, StragglerStep Step, Straggler Who)> Stragglers { get; init; } = [];
+
+    /// <summary>Flipped bytes that somebody received, and those that were flipped in a ring: who and which.</summary>
+    public ImmutableArray<(int Node, long Offset, bool InRing)> Flipped { get; init; } = [];
 
     public IEnumerable<NodeEnd> Living => Nodes.Where(n => !n.Died);
 

@@ -63,11 +63,11 @@ public sealed class SimulatedBroadcast
             control?.Begin();
             foreach (var mishap in _scene.Mishaps)
             {
-                Prepare(mishap);
+                Prepare(mishap, mishap.Node < 0 ? server : _hosts[mishap.Node]);
             }
             _network.Threads.Run(_scene.Limit);
             var sent = (_scene.Way == BroadcastWay.TwoTrees ? source.ReportStripes(_key) : source.Report(Secret))!.BytesOut;
-            return new BroadcastEnd([.. _ends], _elapsed, sent, _network.Trace, _network.Threads.Turns) { Stragglers = control?.Steps ?? [] };
+            return new BroadcastEnd([.. _ends], _elapsed, sent, _network.Trace, _network.Threads.Turns) { Flipped = Flipped(server), Stragglers = control?.Steps ?? [] };
         }
         finally
         {
@@ -149,9 +149,16 @@ public sealed class SimulatedBroadcast
         }
     }
 
-    void Prepare(Mishap mishap)
+    ImmutableArray<(int Node, long Offset, bool InRing)> Flipped(VirtualHost server) =>
+    [
+        .. from host in (VirtualHost[])[server, .. _hosts]
+           from flip in (host.WireFlips?.Done ?? []).Select(o => (o, InRing: false)).Concat((host.RingFlips?.Done ?? []).Select(o => (o, InRing: true)))
+           select (Array.IndexOf(_hosts, host), flip.o, flip.InRing),
+    ];
+
+    void Prepare(Mishap mishap, VirtualHost host)
     {
-        var (host, sink) = (_hosts[mishap.Node], _sinks[mishap.Node]);
+        var sink = mishap.Node < 0 ? null! : _sinks[mishap.Node];
         switch (mishap)
         {
             case Mishap.DiesAtOffset dies:
@@ -163,6 +170,12 @@ public sealed class SimulatedBroadcast
                 break;
             case Mishap.Corrupts corrupts:
                 host.FlipsAt = corrupts.Place;
+                break;
+            case Mishap.FlipsOnWire flips:
+                host.WireFlips = new BitFlips(flips.Offsets, 0);
+                break;
+            case Mishap.FlipsInRing flips:
+                host.RingFlips = new BitFlips(flips.Offsets, flips.Lag);
                 break;
             case Mishap.SlowSink slow:
                 sink.BytesPerSecond = slow.BytesPerSecond;

@@ -80,11 +80,17 @@ sealed class VirtualHost(VirtualNetwork network, string name, int number) : Broa
     /// <summary>Place in every connection's outgoing bytes where a bit is flipped.</summary>
     public long FlipsAt { get; set; } = -1;
 
+    public BitFlips? WireFlips { get; set; }
+
+    public BitFlips? RingFlips { get; set; }
+
     public long BytesSent { get; private set; }
 
     public override TaskCreationOptions Completion => TaskCreationOptions.None;
 
     public override long Now() => Stopwatch.Frequency == 1_000_000_000 ? _threads.Now : (long)(_threads.Now * (Stopwatch.Frequency / 1e9));
+
+    public override RingStore Memory(int capacity) => RingFlips is { } flips ? new RottingStore(capacity, flips) : base.Memory(capacity);
 
     public override bool Wait(object gate, TimeSpan patience) => _threads.WaitAt(gate, _threads.Now + VirtualThreads.Nanoseconds(patience));
 
@@ -123,7 +129,7 @@ sealed class VirtualHost(VirtualNetwork network, string name, int number) : Broa
             throw new SocketException((int)SocketError.ConnectionRefused);
         }
         var mine = new VirtualWire(this, peer.ToString());
-        var theirs = new VirtualWire(host, $"{Name}:0");
+        var theirs = new VirtualWire(host, $"{Name}:0", isServing: true);
         (mine.Other, theirs.Other) = (theirs, mine);
         _wires.Add(mine);
         host._wires.Add(theirs);

@@ -7,7 +7,8 @@ namespace Ka.Simulation.Broadcasts;
 readonly record struct Segment(byte[] Bytes, bool IsEnd);
 
 /// <summary>One end of a simulated connection, with the window, the order and the ends of TCP.</summary>
-sealed class VirtualWire(VirtualHost host, string peer) : Wire
+/// <param name="isServing">It was accepted, not dialled.</param>
+sealed class VirtualWire(VirtualHost host, string peer, bool isServing = false) : Wire
 {
     readonly VirtualThreads _threads = host.Network.Threads;
     readonly Queue<Segment> _outgoing = new();
@@ -25,6 +26,8 @@ sealed class VirtualWire(VirtualHost host, string peer) : Wire
     bool _otherEnded;
     bool _wasReset;
     bool _closed;
+    FrameFlipper? _flipper;
+    readonly byte[] _asked = new byte[Handshake.HelloBytes + Handshake.ProofBytes];
 
     public VirtualWire Other { get; set; } = null!;
 
@@ -227,6 +230,7 @@ sealed class VirtualWire(VirtualHost host, string peer) : Wire
         {
             var count = Math.Min(into.Length - total, first.Length - _readFrom);
             first.AsSpan(_readFrom, count).CopyTo(into[total..]);
+            Other.Host.WireFlips?.Came(first, _readFrom, count);
             (total, _readFrom) = (total + count, _readFrom + count);
             if (_readFrom == first.Length)
             {
@@ -254,6 +258,7 @@ sealed class VirtualWire(VirtualHost host, string peer) : Wire
             {
                 piece[host.FlipsAt - _sentBytes] ^= 1;
             }
+            Flip(piece);
             _sentBytes += piece.Length;
             _outgoing.Enqueue(new Segment(piece, false));
             bytes = bytes[piece.Length..];
@@ -261,6 +266,19 @@ sealed class VirtualWire(VirtualHost host, string peer) : Wire
         if (wasEmpty && HasMore)
         {
             host.Queue(this);
+        }
+    }
+
+    void Flip(byte[] piece)
+    {
+        if (!isServing)
+        {
+            piece.AsSpan(0, (int)Math.Clamp(_asked.Length - _sentBytes, 0, piece.Length)).CopyTo(_asked.AsSpan((int)Math.Min(_sentBytes, _asked.Length)));
+        }
+        else if (host.WireFlips is { } flips)
+        {
+            _flipper ??= new FrameFlipper(() => Wish.Read(Other._asked.AsSpan(Handshake.HelloBytes + BroadcastKey.MacBytes)).Offset);
+            flips.Mark(piece, _flipper.Pass(piece, flips.Due));
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Net;
 using System.Net.Sockets;
 using Ka.Broadcast;
@@ -99,6 +100,35 @@ public abstract class ChainTests(bool zeroCopy)
         Assert.All(Enumerable.Range(0, 4), chain.AssertDelivered);
         Assert.True(proxy.Flipped >= 1);
         Assert.True(outcomes[1].Progress.BytesIn > 4 * MiB);
+        Assert.Equal([LoopbackChain.Peer(proxy.Port).ToString()], outcomes[1].Progress.Dropped);
+        Assert.Equal(64 * 1024, outcomes[1].Progress.Refetched);
+        Assert.All(outcomes.Skip(2), o => Assert.InRange(o.Progress.Refetched, 0, 1));
+    }
+
+    [Fact]
+    public async Task Bits_flipped_on_every_hop_are_all_found_and_only_what_was_wrong_comes_again()
+    {
+        const int nodes = 5, chunk = 64 * 1024;
+        using var chain = Chain(8 * MiB, nodes, LoopbackChain.Patient);
+        var luck = new Random(nodes);
+        ImmutableArray<FlippingProxy> proxies =
+        [
+            .. chain.Listeners.Select(l => LoopbackChain.Peer(l.Port)).Append(chain.Server)
+                .Select(to => new FlippingProxy(to, [.. Enumerable.Range(0, 8).Select(_ => luck.NextInt64(8 * MiB))])),
+        ];
+        chain.Links = ChainPlan.Of([.. proxies.SkipLast(1).Select(p => LoopbackChain.Peer(p.Port))], LoopbackChain.Peer(proxies[^1].Port));
+        var outcomes = await chain.StartAll();
+        Assert.All(outcomes, o => Assert.Null(o.Fault));
+        Assert.All(Enumerable.Range(0, nodes), chain.AssertDelivered);
+        var flipped = proxies.SelectMany(p => p.FlippedOffsets).ToArray();
+        Assert.NotEmpty(flipped);
+        Assert.All(outcomes, o => Assert.NotEmpty(o.BadChunks));
+        Assert.Subset(flipped.Select(f => (int)(f / chunk)).ToHashSet(), outcomes.SelectMany(o => o.BadChunks).ToHashSet());
+        Assert.InRange(outcomes.Sum(o => o.Progress.Refetched), 1, 2L * chunk * flipped.Length);
+        foreach (var proxy in proxies)
+        {
+            proxy.Dispose();
+        }
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Net.Sockets;
 using Ka.Broadcast;
+using Ka.Simulation.Broadcasts;
 
 namespace Ka.Tests.Broadcast;
 
@@ -147,17 +148,23 @@ sealed class RecordingSink : MemoryStream
     }
 }
 
-/// <summary>Passes a connection on and flips one bit of every connection's answer at a given place.</summary>
+/// <summary>Passes connections on and flips a bit: at a given place of every connection's answer, or of given bytes of the image, the first time they pass.</summary>
 sealed class FlippingProxy : IDisposable
 {
     readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     readonly ChainPeer _to;
     readonly long _at;
+    readonly BitFlips _flips;
+    readonly List<long> _flipped = [];
 
     public FlippingProxy(ChainPeer to, long at)
+        : this(to, []) => _at = at;
+
+    public FlippingProxy(ChainPeer to, IEnumerable<long> offsets)
     {
         _to = to;
-        _at = at;
+        _at = long.MaxValue;
+        _flips = new BitFlips(offsets, 0);
         _listener.Start();
         _ = Accept();
     }
@@ -165,6 +172,18 @@ sealed class FlippingProxy : IDisposable
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
     public int Flipped { get; private set; }
+
+    /// <summary>Bytes of the image that were flipped.</summary>
+    public ImmutableArray<long> FlippedOffsets
+    {
+        get
+        {
+            lock (_flips)
+            {
+                return [.. _flipped];
+            }
+        }
+    }
 
     public void Dispose() => _listener.Dispose();
 
@@ -176,9 +195,19 @@ sealed class FlippingProxy : IDisposable
             {
                 var near = await _listener.AcceptTcpClientAsync();
                 var far = new TcpClient();
-                await far.ConnectAsync(_to.Host, _to.Port);
-                _ = Copy(near, far, long.MaxValue);
-                _ = Copy(far, near, _at);
+                try
+                {
+                    await far.ConnectAsync(_to.Host, _to.Port);
+                }
+                catch (SocketException)
+                {
+                    near.Dispose(); // it is gone
+                    continue;
+                }
+                var asked = new byte[Handshake.HelloBytes + Handshake.ProofBytes];
+                var frames = new FrameFlipper(() => Wish.Read(asked.AsSpan(Handshake.HelloBytes + BroadcastKey.MacBytes)).Offset);
+                _ = Copy(near, far, (bytes, at) => bytes[..(int)Math.Clamp(asked.Length - at, 0, bytes.Length)].CopyTo(asked.AsSpan((int)Math.Min(at, asked.Length))));
+                _ = Copy(far, near, (bytes, at) => Flip(bytes, at, frames));
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
@@ -187,7 +216,22 @@ sealed class FlippingProxy : IDisposable
         }
     }
 
-    async Task Copy(TcpClient from, TcpClient to, long flipAt)
+    void Flip(Span<byte> bytes, long position, FrameFlipper frames)
+    {
+        if (_at >= position && _at < position + bytes.Length)
+        {
+            bytes[(int)(_at - position)] ^= 1;
+            Flipped++;
+        }
+        lock (_flips)
+        {
+            _flipped.AddRange(frames.Pass(bytes, _flips.Due).Select(f => f.Offset));
+        }
+    }
+
+    delegate void Watch(Span<byte> bytes, long position);
+
+    static async Task Copy(TcpClient from, TcpClient to, Watch watch)
     {
         var buffer = new byte[32 * 1024];
         var position = 0L;
@@ -196,11 +240,7 @@ sealed class FlippingProxy : IDisposable
             int count;
             while ((count = await from.GetStream().ReadAsync(buffer)) > 0)
             {
-                if (flipAt >= position && flipAt < position + count)
-                {
-                    buffer[flipAt - position] ^= 1;
-                    Flipped++;
-                }
+                watch(buffer.AsSpan(0, count), position);
                 await to.GetStream().WriteAsync(buffer.AsMemory(0, count));
                 position += count;
             }
