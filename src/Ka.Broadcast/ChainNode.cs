@@ -159,9 +159,9 @@ public sealed class ChainNode : IChainContent, IDisposable
     /// <summary>Tells one that got a wrong chunk from here what is right in it, once that is known.</summary>
     void Amend(ChainConnection connection, Wish wish)
     {
-        IReadOnlyList<Run> amendment;
-        RingSignal signal;
-        while ((signal = _ring.WaitAmendment(wish.Offset, wish.Until, _options.KeepAlive, out amendment)) == RingSignal.Idle)
+        IReadOnlyList<Run> amendment = [];
+        var signal = RingSignal.Dropped;
+        while (wish.Until <= _ring.Total && (signal = _ring.WaitAmendment(wish.Offset, wish.Until, _options.KeepAlive, out amendment)) == RingSignal.Idle)
         {
             connection.SendFrame(FrameKind.KeepAlive);
         }

@@ -105,14 +105,6 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         }
     }
 
-    public bool IsBanned(ChainPeer peer)
-    {
-        lock (_gate)
-        {
-            return _order.IsBanned(peer);
-        }
-    }
-
     /// <summary>Takes nothing from a peer any more; what it gave stays, and has to prove itself.</summary>
     public void Ban(ChainPeer peer)
     {

@@ -118,7 +118,7 @@ sealed class ChunkRepair(ChainTicket ticket, ByteRing ring, ChainReceiver receiv
     /// <summary>Lets a peer put right what it gave.</summary>
     GiverAnswer Amend(Giver giver, long start, byte[] chunk)
     {
-        if (giver.Peer == receiver.Server || receiver.IsBanned(giver.Peer))
+        if (giver.Peer == receiver.Server || !_record.MayAmend(giver.Peer))
         {
             return GiverAnswer.None;
         }

@@ -25,6 +25,10 @@ sealed class GiverRecord(int chunkBytes)
 
     public void Amended(ChainPeer peer, int bytes) => _amended[peer] = _amended.GetValueOrDefault(peer) + bytes;
 
+    /// <summary>Whether it is worth while to ask a peer what was wrong: also one that gives nothing any more may amend what it gave before, as the hash decides.</summary>
+    public bool MayAmend(ChainPeer peer) =>
+        _unanswered.GetValueOrDefault(peer) < UnansweredLimit && _amended.GetValueOrDefault(peer) <= (long)AmendedChunkLimit * chunkBytes;
+
     /// <summary>Whether a giver of wrong bytes is to give nothing any more.</summary>
     /// <param name="isRight">With what it amended itself, its part of the chunk is right.</param>
     public bool IsToBlame(ChainPeer peer, GiverAnswer answer, bool isRight) => isRight

@@ -61,8 +61,6 @@ sealed class UpstreamOrder
     /// <summary>Peers but these, and no banned ones, the nearest first.</summary>
     public ImmutableArray<ChainPeer> But(IEnumerable<ChainPeer> these) => [.. _upstreams.SkipLast(1).Except(these).Where(p => !_banned.Contains(p))];
 
-    public bool IsBanned(ChainPeer peer) => _banned.Contains(peer);
-
     /// <summary>It is not asked any more. The server never is banned.</summary>
     public void Ban(ChainPeer peer)
     {

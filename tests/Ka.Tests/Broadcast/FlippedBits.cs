@@ -146,10 +146,13 @@ public class FlippedBits
         Assert.False(record.IsToBlame(stubborn, GiverAnswer.TheyWereRight, isRight: true)); // the other giver's part was wrong
         Assert.False(record.IsToBlame(dying, GiverAnswer.None, isRight: false));
         Assert.True(record.IsToBlame(dying, GiverAnswer.None, isRight: false));
+        Assert.False(record.MayAmend(dying));
         record.Amended(generous, 100 * GiverRecord.AmendedChunkLimit);
         Assert.False(record.IsToBlame(generous, GiverAnswer.Amended, isRight: true));
         record.Amended(generous, 1);
         Assert.True(record.IsToBlame(generous, GiverAnswer.Amended, isRight: true));
+        Assert.False(record.MayAmend(generous));
+        Assert.True(record.MayAmend(stubborn)); // the hash decides
     }
 
     [Fact]
