@@ -59,6 +59,9 @@ public sealed record ChainOptions
     /// <summary>How long a node keeps its first bytes for successors that the plan gives it and that have not asked yet.</summary>
     public TimeSpan Gather { get; init; } = TimeSpan.FromSeconds(3);
 
+    /// <summary>How long a node that was told to ask nobody waits to be told so again; then it goes on as before.</summary>
+    public TimeSpan Aside { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>Pause after all sources have failed in turn; doubled up to eight times.</summary>
     public TimeSpan Retry { get; init; } = TimeSpan.FromMilliseconds(250);
 

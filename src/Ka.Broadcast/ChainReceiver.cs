@@ -24,6 +24,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     readonly List<ChainConnection> _connections = [];
     bool _stopped;
     bool _isAside;
+    long _asideAt;
     bool _everConnected;
     long _bytesIn;
     int _switches;
@@ -66,6 +67,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                 {
                     _world.Wait(_gate, options.Silence);
                     _progressAt = _world.Now(); // who waits as it was told does not starve
+                    _isAside &= _world.Since(_asideAt) < options.Aside; // whoever told it so may have died
                 }
                 if (_stopped)
                 {
@@ -139,7 +141,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         lock (_gate)
         {
             var present = _order.Current;
-            _isAside = upstreams.IsEmpty;
+            (_isAside, _asideAt) = (upstreams.IsEmpty, _world.Now());
             if (!_isAside)
             {
                 _order.Replace(upstreams);

@@ -68,14 +68,20 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
     /// <summary>The least time over which a rate that was possible is taken.</summary>
     static readonly TimeSpan PeakWindow = TimeSpan.FromMilliseconds(350);
 
-    /// <summary>How long the same node must look slow.</summary>
+    /// <summary>How long the same node's link must look slow.</summary>
     static readonly TimeSpan Persistence = TimeSpan.FromMilliseconds(800);
+
+    /// <summary>The same for what takes the bytes: every disk rests now and then.</summary>
+    static readonly TimeSpan DiskPersistence = TimeSpan.FromSeconds(3);
+
+    /// <summary>Among fewer nodes nobody is sent aside.</summary>
+    const int Few = 3;
 
     /// <summary>How long one that is served alone is watched before it is judged; and how long a step aside has to help before the next one.</summary>
     static readonly TimeSpan Trial = TimeSpan.FromSeconds(3);
 
     /// <summary>A node is slow that gets less than this part of what is possible.</summary>
-    const double SlowPart = 0.5;
+    const double Slow = 0.5;
 
     /// <summary>A step aside has helped when the others are faster by this.</summary>
     const double Helped = 1.3;
@@ -105,7 +111,7 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
 
     readonly ImmutableArray<Seen> _nodes = [.. peers.Select(_ => new Seen())];
     readonly Dictionary<string, int> _places = peers.Select((p, i) => (Name: p.ToString(), i)).DistinctBy(p => p.Name).ToDictionary(p => p.Name, p => p.i);
-    (int Place, TimeSpan Since)? _suspect;
+    (int Place, SlowPart Part, TimeSpan Since)? _suspect;
     (TimeSpan At, double Rate)? _moved;
     double _others;
 
@@ -128,6 +134,9 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
 
     /// <summary>A node has everything, or failed.</summary>
     public void Ended(int place) => _nodes[place].Ended = true;
+
+    /// <summary>Those that stand aside: they are told so again at least every few seconds (<see cref="ChainOptions.Aside"/>), lest they wait for one who has died.</summary>
+    public ImmutableArray<int> Waiting => [.. Enumerable.Range(0, _nodes.Length).Where(i => _nodes[i] is { Aside: true, BackAt: null, Ended: false })];
 
     /// <summary>Whom nodes ask from now on because of a step; no source at all for the one that stands aside.</summary>
     public ImmutableArray<(int Place, ImmutableArray<ChainPeer> Upstreams)> Replans(StragglerStep step, int place) => step switch
@@ -159,11 +168,11 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
             _suspect = null;
             return [];
         }
-        if (_suspect?.Place != suspect.Place)
+        if (_suspect?.Place != suspect.Place || _suspect?.Part != suspect.Part)
         {
-            _suspect = (suspect.Place, now);
+            _suspect = (suspect.Place, suspect.Part, now);
         }
-        if (now - _suspect!.Value.Since < Persistence)
+        if (now - _suspect!.Value.Since < (suspect.Part == SlowPart.Disk ? DiskPersistence : Persistence))
         {
             return [];
         }
@@ -186,7 +195,7 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
     /// <summary>Few may stand aside, a step that did not help is the last, and near its end a node is let be.</summary>
     bool MayMove(Straggler suspect, Seen node, TimeSpan now) =>
         _nodes.Count(n => n.Aside) < Math.Max(1, _nodes.Length / 8)
-        && _nodes.Count(n => n.Runs) > 1
+        && _nodes.Length >= Few && _nodes.Count(n => n.Runs) > 1
         && (node.Last!.Total - node.Head) > Trial.TotalSeconds * suspect.Rate
         && (_moved is not { } moved || (now - moved.At >= Trial && _others >= Helped * moved.Rate));
 
@@ -205,7 +214,7 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
                 node.Heads.Clear();
                 steps.Add((StragglerStep.Back, new Straggler(i, Part(node), 0, 0)));
             }
-            else if (rules.Policy == StragglerPolicy.Evict && now - back >= Trial && node.Rate < Math.Max(rules.FloorBytesPerSecond, SlowPart * (_moved?.Rate ?? 0) * Helped))
+            else if (rules.Policy == StragglerPolicy.Evict && now - back >= Trial && node.Rate < Math.Max(rules.FloorBytesPerSecond, Slow * (_moved?.Rate ?? 0) * Helped))
             {
                 node.Ended = true;
                 steps.Add((StragglerStep.Evict, new Straggler(i, Part(node), node.Rate, node.Peak)));
@@ -213,7 +222,7 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
         }
     }
 
-    static SlowPart Part(Seen node) => IsFull(node) ? Broadcast.SlowPart.Disk : Broadcast.SlowPart.Link;
+    static SlowPart Part(Seen node) => IsFull(node) ? SlowPart.Disk : SlowPart.Link;
 
     /// <summary>The slowest of those with a full ring before and empty rings after them.</summary>
     Straggler? Suspect(List<int> running)
@@ -234,10 +243,10 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
                 continue; // it has what its source has
             }
             var possible = source is null ? (disk ? node.Peak : 0) : Before(place);
-            var isSlow = node.Rate < SlowPart * possible || node.Rate < rules.FloorBytesPerSecond;
+            var isSlow = node.Rate < Slow * possible || node.Rate < rules.FloorBytesPerSecond;
             if (isSlow && (found is null || node.Rate < found.Rate))
             {
-                found = new Straggler(place, disk ? Broadcast.SlowPart.Disk : Broadcast.SlowPart.Link, node.Rate, possible);
+                found = new Straggler(place, disk ? SlowPart.Disk : SlowPart.Link, node.Rate, possible);
             }
         }
         return found;

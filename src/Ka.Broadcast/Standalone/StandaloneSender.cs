@@ -354,6 +354,7 @@ public sealed class StandaloneSender(SendRequest request)
                 _watch.Ended(i);
             }
         }
+        told.AddRange(_watch.Waiting.Select(p => (_receivers[p], (ControlMessage)new Replanned([]))));
         foreach (var (step, who) in _watch.Look(Stopwatch.GetElapsedTime(_start)))
         {
             var receiver = _receivers[who.Place];

@@ -25,7 +25,7 @@ sealed class WatchedSending : ISending
         _watch = new StragglerWatch(delivery.Peers, links, delivery.Parts.Workflow.Cluster.Broadcast.Stragglers);
         _nodes = new (CancellationTokenSource?, Fault?, string?)[delivery.Order.Length];
         _start = _clock.GetTimestamp();
-        _watching = WatchAsync(links);
+        _watching = WatchAsync();
     }
 
     public (ReceiveImage?, Fault?) For(int index, int place, ReceiveImage plain) => (plain, null);
@@ -61,13 +61,10 @@ sealed class WatchedSending : ISending
             _watch.Report(place, new ChainProgress(total, progress.BytesIn, progress.BytesOut, progress.Done, ring.Written, ring.Held, ring.Upstream, 0, 0) { RingCapacity = ring.Capacity }, _clock.GetElapsedTime(_start));
     }
 
-    /// <param name="links">The plan, which nodes are told again that the server, before it died, may have told to wait.</param>
-    async Task WatchAsync(ImmutableArray<ChainLink> links)
+    async Task WatchAsync()
     {
         try
         {
-            if (_delivery.Attempt.Resumed)
-                await TellAsync([.. links.Select((l, i) => (i, l.Upstreams))]);
             using var timer = new PeriodicTimer(Period, _clock);
             while (await timer.WaitForNextTickAsync(_stop.Token))
             {
@@ -76,6 +73,10 @@ sealed class WatchedSending : ISending
                     steps = _watch.Look(_clock.GetElapsedTime(_start));
                 foreach (var (step, who) in steps)
                     await TakeAsync(step, who);
+                ImmutableArray<int> waiting;
+                lock (_gate)
+                    waiting = _watch.Waiting;
+                await TellAsync([.. waiting.Select(p => (p, ImmutableArray<ChainPeer>.Empty))]);
             }
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)

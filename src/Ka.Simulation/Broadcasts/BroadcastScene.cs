@@ -55,6 +55,9 @@ public sealed record BroadcastScene(int Nodes, int Bytes, BroadcastWay Way, Netw
     /// <summary>What is done with nodes that hold the others back, by reports over a control channel; null for none. For chain and tree.</summary>
     public StragglerRules? Stragglers { get; init; }
 
+    /// <summary>Nothing is told any more once this was.</summary>
+    public StragglerStep? ControlDiesAfter { get; init; }
+
     public TimeSpan Limit { get; init; } = TimeSpan.FromMinutes(10);
 }
 

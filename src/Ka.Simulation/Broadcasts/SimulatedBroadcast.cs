@@ -59,7 +59,7 @@ public sealed class SimulatedBroadcast
                 var node = i;
                 _hosts[i].Start("main", 0, () => Receive(node, links[node]));
             }
-            var control = _scene.Stragglers is { } rules ? new SimulatedControl(_network, _hosts, _chains, [.. links.Select(l => l[0])], rules) : null;
+            var control = _scene.Stragglers is { } rules ? new SimulatedControl(_network, _hosts, _chains, [.. links.Select(l => l[0])], rules, _scene.ControlDiesAfter) : null;
             control?.Begin();
             foreach (var mishap in _scene.Mishaps)
             {

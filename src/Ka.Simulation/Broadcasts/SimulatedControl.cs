@@ -6,7 +6,7 @@ namespace Ka.Simulation.Broadcasts;
 
 /// <summary>The control channel of a simulated broadcast: takes reports, and tells nodes whom to ask because of one that holds the others back.</summary>
 /// <param name="nodes">Null where a node has not begun, or has ended.</param>
-sealed class SimulatedControl(VirtualNetwork network, VirtualHost[] hosts, ChainNode?[] nodes, ImmutableArray<ChainLink> links, StragglerRules rules)
+sealed class SimulatedControl(VirtualNetwork network, VirtualHost[] hosts, ChainNode?[] nodes, ImmutableArray<ChainLink> links, StragglerRules rules, StragglerStep? diesAfter)
 {
     static readonly TimeSpan Period = TimeSpan.FromMilliseconds(200);
 
@@ -44,6 +44,14 @@ sealed class SimulatedControl(VirtualNetwork network, VirtualHost[] hosts, Chain
             {
                 Tell(who.Place, n => n.Evict(who.ToString()));
             }
+        }
+        if (diesAfter is { } last && _steps.Any(s => s.Item2 == last))
+        {
+            return;
+        }
+        foreach (var place in _watch.Waiting)
+        {
+            Tell(place, n => n.Replan([]));
         }
         Begin();
     }
