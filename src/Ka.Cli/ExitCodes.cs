@@ -30,7 +30,7 @@ public static class ExitCodes
     /// <summary>The status for a refusal of the server.</summary>
     public static int OfProblem(int status, string code) => code switch
     {
-        "nodes.busy" or "environment.in_use" => Busy,
+        "nodes.busy" or "environment.in_use" or "auth.busy" or "nodes.drained" or "server.stopped" => Busy,
         "auth.missing" => NoRight,
         "server.unreachable" => Unreachable,
         "config.invalid" or "minimal.missing" => BadConfiguration,

@@ -1,8 +1,12 @@
 using Ka.Cli;
 using Ka.Cli.Commands;
+using Ka.Cli.Kadeploy3;
 
 try
 {
+    // The name under which it was called; the path of the program itself knows nothing of links.
+    if (OldTools.Named(Path.GetFileName(File.ReadAllText("/proc/self/cmdline").Split('\0')[0])) is { } tool)
+        return await OldProgram.RunAsync(tool, args);
     return await CommandTree.Build().Parse(args).InvokeAsync();
 }
 catch (OperationCanceledException)

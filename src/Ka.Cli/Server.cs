@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
@@ -12,11 +14,20 @@ namespace Ka.Cli;
 public sealed record Answer<T>(T? Value, Problem? Problem)
     where T : class;
 
-/// <summary>Where the server is and with what token.</summary>
-/// <param name="Address"><c>unix:PATH</c> or <c>http://HOST:PORT</c>.</param>
+/// <summary>Where the server is and by what it knows the caller.</summary>
+/// <param name="Address"><c>unix:PATH</c>, where the kernel says who calls, or <c>https://HOST:PORT</c>.</param>
+/// <param name="Token">Null for none: on a Unix socket none is needed.</param>
 public sealed record ServerAddress(string Address, string? Token)
 {
     public const string DefaultSocket = "/run/ka/kad.sock";
+
+    /// <summary>The only authority or certificate that is believed (PEM); null for those of the system.</summary>
+    public string? Authority { get; init; }
+
+    /// <summary>Name and password for HTTP Basic, in place of a token.</summary>
+    public (string Name, string Secret)? Password { get; init; }
+
+    public bool IsLocal => Address.StartsWith("unix:", StringComparison.Ordinal);
 
     /// <summary>From options, environment, the site's socket, or a lab that runs here; in this order.</summary>
     public static ServerAddress Find(string? server, string? tokenFile, string? lab) =>
@@ -33,13 +44,11 @@ public sealed record ServerAddress(string Address, string? Token)
         var run = Path.Combine("/run/ka/lab", lab ?? "lab");
         var socket = Path.Combine(run, "kad.sock");
         if (address is null && (lab is not null || (!exists(DefaultSocket) && exists(socket))))
-        {
             address = "unix:" + socket;
-            if (file is null && read(Path.Combine(run, "state")) is { } state)
-                file = Path.Combine(state, "kad", "token");
-        }
-        token ??= read(file ?? "/var/lib/ka/token");
-        return new ServerAddress(address ?? "unix:" + DefaultSocket, token);
+        address ??= "unix:" + DefaultSocket;
+        if (file is null && !address.StartsWith("unix:", StringComparison.Ordinal))
+            file = Path.Combine(variable("XDG_CONFIG_HOME") ?? Path.Combine(variable("HOME") ?? "/", ".config"), "ka", "token");
+        return new ServerAddress(address, token ?? (file is null ? null : read(file)));
     }
 
     static string? ReadToken(string path)
@@ -80,13 +89,29 @@ public sealed class Server : IDisposable
                     throw;
                 }
             };
+        else if (address.Authority is { } authority)
+            handler.SslOptions.RemoteCertificateValidationCallback = (_, presented, _, errors) => Believes(authority, presented, errors);
         _http = new HttpClient(handler)
         {
             BaseAddress = new Uri(address.Address.StartsWith("unix:", StringComparison.Ordinal) ? "http://ka/" : address.Address),
             Timeout = Timeout.InfiniteTimeSpan,
         };
-        if (address.Token is { } token)
+        if (address.Password is { } password)
+            _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{password.Name}:{password.Secret}")));
+        else if (address.Token is { } token)
             _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+    }
+
+    /// <summary>Whether the certificate is the named one or signed by it, and of the name that was called.</summary>
+    static bool Believes(string authority, X509Certificate? presented, SslPolicyErrors errors)
+    {
+        if (presented is null || errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch))
+            return false;
+        using var chain = new X509Chain();
+        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+        chain.ChainPolicy.CustomTrustStore.ImportFromPemFile(authority);
+        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        return chain.Build(X509CertificateLoader.LoadCertificate(presented.GetRawCertData()));
     }
 
     public Task<Answer<T>> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancel)
@@ -161,7 +186,7 @@ public sealed class Server : IDisposable
         catch (HttpRequestException e)
         {
             return new Answer<HttpResponseMessage>(null, new Problem(
-                null, null, 0, $"the server at {_address} does not answer: {e.Message}", "server.unreachable",
+                null, null, 0, $"the server at {_address} does not answer: {e.Message}{(e.InnerException is System.Security.Authentication.AuthenticationException bad ? ": " + bad.Message : "")}", "server.unreachable",
                 "Start it (ka server run --config FILE, or ka lab up N --serve), or name it with --server.", null, null));
         }
     }

@@ -36,9 +36,13 @@ public static class Terminal
         Console.WriteLine(Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
     }
 
+    /// <summary>Code of the problem that was said last; null when there was none.</summary>
+    public static string? LastCode { get; private set; }
+
     /// <summary>Says a problem the way every problem is said, and gives the exit status.</summary>
     public static int Say(Problem problem)
     {
+        LastCode = problem.Code;
         var talk = new StringBuilder($"ka: {problem.Detail ?? problem.Title}  ({problem.Code})\n");
         foreach (var error in problem.Errors ?? [])
             talk.Append(Indent(error.Text ?? $"{(error.Pointer is null ? "" : error.Pointer + ": ")}{error.Message}")).Append('\n');

@@ -41,14 +41,21 @@ public static class SimulatedDeployment
         Cluster? cluster = null,
         int? stopAfter = null,
         string? cancelBy = null,
-        DeployOptions? options = null)
+        DeployOptions? options = null) =>
+        Run(roster, seed, hardware, faults, PlanFor(roster, cluster ?? SampleCluster(roster.Names), options: options), cluster?.RebootWindow ?? 500, _ => { }, stopAfter, cancelBy);
+
+    /// <summary>Any operation: a reboot, a change of power.</summary>
+    /// <param name="before">What the machines are when it begins.</param>
+    public static SimulatedOutcome Run(
+        Roster roster, ulong seed, SimulatedHardware hardware, IReadOnlyList<(int Node, Misbehaviour What)> faults, Plan plan, int rebootWindow, Action<SimulatedWorld> before,
+        int? stopAfter = null, string? cancelBy = null)
     {
-        var plan = PlanFor(roster, cluster ?? SampleCluster(roster.Names), options: options);
         var ((journal, after, ends, world), elapsed) = VirtualStrand.Run(async clock =>
         {
             var memory = new MemoryJournal();
             var simulated = new SimulatedWorld(clock, seed, roster.Count, hardware, faults);
-            var windows = new Windows(new Window(cluster?.RebootWindow ?? 500), new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow), new Window(Planner.SystemWindow));
+            before(simulated);
+            var windows = new Windows(new Window(rebootWindow), new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow), new Window(Planner.SystemWindow));
             var (state, why) = await DriveAsync(simulated, windows, memory, plan, roster.All, stopAfter, cancelBy);
             return (memory.Entries.ToImmutable(), state, why, simulated);
         });

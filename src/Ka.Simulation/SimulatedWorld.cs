@@ -62,6 +62,9 @@ public sealed record SimulatedHardware(TimeSpan Reset, TimeSpan Boot, TimeSpan S
 /// </summary>
 public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadcast, ISystems
 {
+    /// <summary>How long an effect is waited for before the next level.</summary>
+    static readonly TimeSpan Observed = TimeSpan.FromSeconds(15);
+
     readonly TimeProvider _clock;
     readonly ulong _seed;
     readonly SimulatedHardware _hardware;
@@ -72,7 +75,7 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
     {
         public BootChoice Choice = BootChoice.LocalDisk;
         public DateTimeOffset? BootedAt;
-        public bool RunsMinimal, Deployed, DiedOnce, Hangs;
+        public bool RunsMinimal, Deployed, DiedOnce, Hangs, IsOn = true;
         public int Draws;
     }
 
@@ -88,7 +91,15 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
     public World World => new(_clock, this, this, this, this, _ => this, this);
 
     /// <summary>Whether the node runs its deployed system: what the machine is, not what the engine believes.</summary>
-    public bool RunsDeployed(int node) => _machines[node] is { Deployed: true, RunsMinimal: false, Hangs: false } && !Has(node, Misbehaviour.NeverBoots);
+    public bool RunsDeployed(int node) => _machines[node] is { Deployed: true, RunsMinimal: false, Hangs: false, IsOn: true } && !Has(node, Misbehaviour.NeverBoots);
+
+    /// <summary>Gives the node a system on its disk, as an earlier deployment would have.</summary>
+    public void Install(int node) => _machines[node].Deployed = true;
+
+    public bool IsOn(int node) => _machines[node].IsOn;
+
+    /// <summary>Whether the agent of the minimal environment runs there.</summary>
+    public bool RunsMinimal(int node) => _machines[node] is { RunsMinimal: true, IsOn: true };
 
     /// <summary>When the node last came up, or null.</summary>
     public DateTimeOffset? BootedAt(int node) => _machines[node].BootedAt;
@@ -109,20 +120,46 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
             return Fault.Of(FaultCodes.PowerBmcUnreachable, "the BMC does not answer");
         }
         await Task.Delay(Around(node, _hardware.Reset), _clock, cancel);
-        var ignored = level switch
+        // What is observed escalates by itself; a reset is believed, and found out later.
+        while (action != PowerAction.Reboot && Ignores(node, level))
         {
-            Level.Soft => Has(node, Misbehaviour.IgnoresSoft) || Has(node, Misbehaviour.IgnoresHard),
-            Level.Hard => Has(node, Misbehaviour.IgnoresHard),
-            Level.VeryHard => false,
-        };
-        if (!ignored && action != PowerAction.Off)
-            Boot(node);
+            await Task.Delay(Observed, _clock, cancel);
+            level++;
+        }
+        if (!Ignores(node, level))
+            Switch(node, action);
         return Unlucky(node) ? Fault.Of(FaultCodes.PowerRefused, "the BMC answered with an error") : null;
+    }
+
+    bool Ignores(int node, Level level) => level switch
+    {
+        Level.Soft => Has(node, Misbehaviour.IgnoresSoft) || Has(node, Misbehaviour.IgnoresHard),
+        Level.Hard => Has(node, Misbehaviour.IgnoresHard),
+        Level.VeryHard => false,
+    };
+
+    void Switch(int node, PowerAction action)
+    {
+        var machine = _machines[node];
+        switch (action)
+        {
+            case PowerAction.Off:
+                (machine.IsOn, machine.RunsMinimal) = (false, false);
+                break;
+            case PowerAction.On when machine.IsOn:
+                break;
+            case PowerAction.On:
+            case PowerAction.Reboot:
+            case PowerAction.Cycle:
+                Boot(node);
+                break;
+        }
     }
 
     void Boot(int node)
     {
         var machine = _machines[node];
+        machine.IsOn = true;
         machine.Hangs = false;
         machine.BootedAt = _clock.GetUtcNow();
         machine.RunsMinimal = machine.Choice == BootChoice.Minimal && !Has(node, Misbehaviour.NoCable);
@@ -157,6 +194,17 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
 
     public IAsyncEnumerable<NodeResult> DeployedAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel) =>
         FanOut.Over(nodes, pace, DeployedAsync, n => Fault.Of(FaultCodes.BootNoSsh, "no answer on the ssh port"), cancel);
+
+    public IAsyncEnumerable<NodeResult> LoadedAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel) =>
+        FanOut.Over(nodes, pace, LoadedAsync, n => Fault.Of(FaultCodes.BootNoDhcp, "no DHCP request came"), cancel);
+
+    async Task<Fault?> LoadedAsync(int node, CancellationToken cancel)
+    {
+        if (Has(node, Misbehaviour.NoCable) || _machines[node] is not { Choice: BootChoice.Profile, IsOn: true })
+            await Task.Delay(Timeout.InfiniteTimeSpan, _clock, cancel);
+        await Task.Delay(Around(node, _hardware.Boot / 3), _clock, cancel);
+        return null;
+    }
 
     async Task<Fault?> DeployedAsync(int node, CancellationToken cancel)
     {

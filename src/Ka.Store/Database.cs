@@ -77,5 +77,9 @@ public sealed class Database : IDisposable
         return reader.ReadToEnd();
     }
 
-    public void Dispose() => _connection.Dispose();
+    public void Dispose()
+    {
+        lock (_gate)
+            _connection.Dispose();
+    }
 }

@@ -6,7 +6,7 @@ using Ka.Core.Faults;
 namespace Ka.Store;
 
 /// <summary>What is known of a node between operations.</summary>
-/// <param name="State"><c>unknown</c>, <c>deploying</c>, <c>deployed</c>, <c>failed</c>.</param>
+/// <param name="State"><c>unknown</c>, <c>deploying</c>, <c>deployed</c>, <c>at breakpoint</c>, <c>rebooting</c>, <c>up</c> (an unknown system answers), <c>minimal</c>, <c>profile</c>, <c>failed</c>.</param>
 /// <param name="Environment"><c>name:version</c> of the last deployment.</param>
 public sealed record NodeState(string Node, string State, string? Environment, string? Workflow, Fault? Fault, DateTimeOffset At);
 

@@ -1,6 +1,4 @@
-using System.Collections.Immutable;
 using System.CommandLine;
-using Ka.Cli.Live;
 using Ka.Protocol.Rest;
 
 namespace Ka.Cli.Commands;
@@ -10,55 +8,58 @@ static class DeployCommand
 {
     public static Command Build()
     {
-        var environment = new Argument<string>("ENV") { Description = "Environment: NAME or NAME:VERSION" };
-        var nodes = new Option<string?>("--nodes", "-w") { Description = "Node set, as in node[1-4,7]" };
-        var file = new Option<string?>("--nodes-file") { Description = "File with node sets, one a line; - is standard input" };
+        var environment = new Argument<string?>("ENV") { Description = "Environment: NAME or NAME:VERSION", Arity = ArgumentArity.ZeroOrOne };
+        var described = new Option<string?>("--env-file") { Description = "In place of ENV: register what this description says, then install it" };
+        var command = new Command("deploy", "Install an environment on nodes") { environment };
+        var selection = new Selection(command);
         var keys = new Option<string?>("--key", "-k") { Description = "Public ssh keys for root (default: your own)", Arity = ArgumentArity.ZeroOrOne };
         var verify = new Option<string?>("--verify") { Description = "Read the disk back: none, sample or full (default: the cluster's, else sample)" };
         verify.AcceptOnlyFromAmong("none", "sample", "full");
-        var dryRun = new Option<bool>("--dry-run") { Description = "Show the plan and change nothing" };
-        var wait = new Option<bool>("--wait") { Description = "Follow to the end (default)" };
-        var noWait = new Option<bool>("--no-wait") { Description = "Return as soon as the server has accepted" };
-        var yes = new Option<bool>("--yes", "-y") { Description = "Do not ask" };
-        var timeout = new Option<int?>("--timeout") { Description = "Stop watching after so many seconds; the operation goes on" };
-        var verbose = new Option<bool>("--verbose", "-v") { Description = "Every step of every node" };
-        var command = new Command("deploy", "Install an environment on nodes") { environment, nodes, file, keys, verify, dryRun, wait, noWait, yes, timeout, verbose };
+        command.Add(described);
+        command.Add(keys);
+        command.Add(verify);
+        var manner = new Manner(command);
         var wishes = new DeployWishes(command);
-        command.SetAction((parsed, cancel) => RunAsync(
-            parsed, parsed.GetValue(environment)!, parsed.GetValue(nodes), parsed.GetValue(file),
-            parsed.GetResult(keys) is not null, parsed.GetValue(keys),
-            new Manner(parsed.GetValue(dryRun), parsed.GetValue(noWait), parsed.GetValue(yes), parsed.GetValue(timeout), parsed.GetValue(verbose), parsed.GetValue(verify)), wishes, cancel));
+        command.SetAction(async (parsed, cancel) =>
+        {
+            if (manner.Misused(parsed) is { } misused)
+                return misused;
+            if (selection.Read(parsed, out var wrong) is not { } nodes)
+                return wrong;
+            if (AuthorizedKeys.Read(parsed.GetResult(keys) is not null, parsed.GetValue(keys)) is not { } authorized)
+                return ExitCodes.BadData;
+            if (parsed.GetValue(environment) is null == parsed.GetValue(described) is null)
+            {
+                Console.Error.WriteLine("ka: name an environment, or its description with --env-file");
+                return ExitCodes.Usage;
+            }
+            using var server = Common.Connect(parsed);
+            var name = parsed.GetValue(environment);
+            if (parsed.GetValue(described) is { } file)
+            {
+                var (applied, status) = await EnvCommands.RegisterAsync(server, file, cancel);
+                if (applied is null)
+                    return status;
+                name = $"{applied.Environment.Name}:{applied.Environment.Version}";
+            }
+            var (body, unread) = await wishes.OverAsync(new DeployBody(name!, nodes, authorized, DryRun: true, parsed.GetValue(verify)), parsed, server, cancel);
+            return body is null ? unread : await RunAsync(parsed, body, manner, server, cancel);
+        });
         return command;
     }
 
-    sealed record Manner(bool DryRun, bool NoWait, bool Yes, int? Timeout, bool Verbose, string? Verify);
-
-    static async Task<int> RunAsync(
-        ParseResult parsed, string environment, string? nodes, string? nodesFile, bool withKeys, string? keyFile, Manner manner,
-        DeployWishes wishes, CancellationToken cancel)
+    static async Task<int> RunAsync(ParseResult parsed, DeployBody body, Manner manner, Server server, CancellationToken cancel)
     {
-        if (nodes is null && nodesFile is null)
-        {
-            Console.Error.WriteLine("ka: name the nodes with -w or --nodes-file; an empty selection never means all  (nodes.empty)");
-            return ExitCodes.Usage;
-        }
-        if (ReadNodes(nodes, nodesFile) is not { } set || ReadKeys(withKeys, keyFile) is not { } keys)
-            return ExitCodes.BadData;
-        using var server = Common.Connect(parsed);
-        var (body, unread) = await wishes.OverAsync(new DeployBody(environment, set, keys, DryRun: true, manner.Verify), parsed, server, cancel);
-        if (body is null)
-            return unread;
-        var ask = !manner.DryRun && !manner.Yes && !Console.IsInputRedirected && Terminal.IsLive;
-        if (manner.DryRun || ask)
+        if (manner.DryRun(parsed) || manner.Asks(parsed))
         {
             var plan = await server.PostAsync("api/v1/deployments", body, RestJson.Default.DeployBody, RestJson.Default.PlanReply, cancel);
             if (plan.Value is null)
                 return Terminal.Say(plan.Problem!);
-            if (manner.DryRun && Common.IsJson(parsed))
+            if (manner.DryRun(parsed) && Common.IsJson(parsed))
                 Terminal.Json(plan.Value, RestJson.Default.PlanReply);
             else
                 Show(plan.Value);
-            if (manner.DryRun)
+            if (manner.DryRun(parsed))
             {
                 Console.Error.WriteLine("Nothing was changed.");
                 return ExitCodes.Done;
@@ -68,17 +69,7 @@ static class DeployCommand
                 return ExitCodes.Cancelled;
         }
         var accepted = await server.PostAsync("api/v1/deployments", body with { DryRun = false }, RestJson.Default.DeployBody, RestJson.Default.OperationReply, cancel);
-        if (accepted.Value is not { } operation)
-            return Terminal.Say(accepted.Problem!);
-        if (manner.NoWait)
-        {
-            if (Common.IsJson(parsed))
-                Terminal.Json(operation, RestJson.Default.OperationReply);
-            else
-                Console.WriteLine(operation.Id);
-            return ExitCodes.Done;
-        }
-        return await Following.RunAsync(server, operation, parsed, manner.Verbose, manner.Timeout, cancel);
+        return accepted.Value is { } operation ? await manner.EndAsync(server, parsed, operation, cancel) : Terminal.Say(accepted.Problem!);
     }
 
     static void Show(PlanReply plan)
@@ -102,34 +93,4 @@ static class DeployCommand
     }
 
     static string Said(string what, PlannedFile file) => Terminal.Safe($"{what} {file.Path} (sha256:{file.Sha256[..12]}…, {Terminal.Size(file.Bytes)})");
-
-    static string? ReadNodes(string? nodes, string? file)
-    {
-        if (file is null)
-            return nodes;
-        try
-        {
-            var lines = (file == "-" ? Console.In.ReadToEnd() : File.ReadAllText(file)).Split('\n').Select(l => l.Split('#')[0].Trim()).Where(l => l.Length > 0);
-            return string.Join(',', nodes is null ? lines : lines.Prepend(nodes));
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            Console.Error.WriteLine($"ka: {file} cannot be read: {e.Message}  (nodes.invalid)");
-            return null;
-        }
-    }
-
-    static ImmutableArray<string>? ReadKeys(bool wanted, string? file)
-    {
-        if (!wanted)
-            return [];
-        var home = Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".ssh");
-        string[] candidates = file is not null ? [file] : [.. new[] { "id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub", "authorized_keys" }.Select(n => Path.Combine(home, n))];
-        if (candidates.FirstOrDefault(File.Exists) is not { } found)
-        {
-            Console.Error.WriteLine(file is null ? $"ka: no public key in {home}; make one (ssh-keygen) or name a file: -k FILE" : $"ka: the key file {file} does not exist");
-            return null;
-        }
-        return [.. File.ReadAllLines(found).Select(l => l.Trim()).Where(l => l.Length > 0 && l[0] != '#')];
-    }
 }

@@ -24,10 +24,13 @@ sealed class DeployWishes
 
     readonly Option<string?> _broadcast = new("--broadcast") { Description = "How the image comes to the nodes (default: the cluster's, else auto)" };
 
+    readonly Option<bool> _drained = new("--drained") { Description = "Also nodes that are out of use (operators)" };
+    readonly Option<int?> _confirm = new("--confirm-nodes") { Description = "How many nodes are meant, beyond what the site deploys at once without it" };
+
     public DeployWishes(Command command)
     {
         _broadcast.AcceptOnlyFromAmong([.. BroadcastWays.All.Select(w => w.Word())]);
-        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _profile, _broadcast, StragglerOptions.Policy, StragglerOptions.Floor])
+        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _profile, _broadcast, StragglerOptions.Policy, StragglerOptions.Floor, _drained, _confirm])
             command.Add(option);
     }
 
@@ -45,6 +48,8 @@ sealed class DeployWishes
             Broadcast = parsed.GetValue(_broadcast),
             Straggler = parsed.GetValue(StragglerOptions.Policy),
             Floor = parsed.GetValue(StragglerOptions.Floor),
+            Drained = parsed.GetValue(_drained),
+            ConfirmNodes = parsed.GetValue(_confirm),
         };
         if (parsed.GetValue(_custom) is { } custom)
         {

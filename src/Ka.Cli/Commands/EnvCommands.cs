@@ -41,17 +41,24 @@ static class EnvCommands
     static async Task<int> ApplyAsync(ParseResult parsed, string file, CancellationToken cancel)
     {
         using var server = Common.Connect(parsed);
-        var (document, status) = await NamedFiles.SendAsync(file, "api/v1/environments/files", "environment.invalid", server, cancel);
-        if (document is null)
+        var (done, status) = await RegisterAsync(server, file, cancel);
+        if (done is null)
             return status;
-        var applied = await server.PostAsync("api/v1/environments", document, RestJson.Default.ApplyBody, RestJson.Default.ApplyReply, cancel);
-        if (applied.Value is not { } done)
-            return Terminal.Say(applied.Problem!);
         if (Common.IsJson(parsed))
             Terminal.Json(done, RestJson.Default.ApplyReply);
         else
             Console.WriteLine($"{done.Environment.Name}:{done.Environment.Version} {done.Change} (sha256:{done.Environment.Sha256[..12]}…, {Terminal.Size(done.Environment.Bytes)}, {(done.Environment.Kernel.Length > 0 ? "kernel " + done.Environment.Kernel : done.Environment.Kind)})");
         return ExitCodes.Done;
+    }
+
+    /// <summary>Sends a description and the files that it names. Null with an exit status when it is not registered.</summary>
+    internal static async Task<(ApplyReply? Reply, int Status)> RegisterAsync(Server server, string file, CancellationToken cancel)
+    {
+        var (document, status) = await NamedFiles.SendAsync(file, "api/v1/environments/files", "environment.invalid", server, cancel);
+        if (document is null)
+            return (null, status);
+        var applied = await server.PostAsync("api/v1/environments", document, RestJson.Default.ApplyBody, RestJson.Default.ApplyReply, cancel);
+        return applied.Value is { } done ? (done, ExitCodes.Done) : (null, Terminal.Say(applied.Problem!));
     }
 
     static async Task<int> ListAsync(ParseResult parsed, CancellationToken cancel)

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Ka.Cli.Kadeploy3;
 using Ka.Cli.Live;
 using Ka.Core.NodeSets;
 using Ka.Protocol.Rest;
@@ -8,29 +9,32 @@ namespace Ka.Cli.Commands;
 /// <summary>Watches an operation and says how it ended. Ctrl-C leaves; the operation goes on.</summary>
 static class Following
 {
-    public static async Task<int> RunAsync(Server server, OperationReply operation, ParseResult parsed, bool verbose, int? timeout, CancellationToken cancel)
+    /// <returns>The exit status, and the operation when it has ended.</returns>
+    public static async Task<(int Status, OperationReply? Ended)> RunAsync(Server server, OperationReply operation, ParseResult parsed, bool verbose, int? timeout, CancellationToken cancel, bool quiet = false)
     {
         using var over = new CancellationTokenSource(timeout is { } seconds ? TimeSpan.FromSeconds(seconds) : Timeout.InfiniteTimeSpan);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(over.Token, cancel);
         try
         {
-            var quiet = parsed.GetValue(Common.Quiet);
+            quiet |= parsed.GetValue(Common.Quiet);
             if (await new Watcher(server, verbose, quiet).FollowAsync(operation, either.Token) is { } problem)
-                return Terminal.Say(problem);
+                return (Terminal.Say(problem), null);
         }
         catch (OperationCanceledException)
         {
             Console.Error.WriteLine($"ka: {operation.Id} goes on; watch it: ka ops watch {operation.Id}   stop it: ka ops cancel {operation.Id}");
-            return over.IsCancellationRequested ? ExitCodes.StillRunning : ExitCodes.Left;
+            return (over.IsCancellationRequested ? ExitCodes.StillRunning : ExitCodes.Left, null);
         }
         var ended = await EndedAsync(server, operation.Id, cancel);
         if (ended.Value is not { } result)
-            return Terminal.Say(ended.Problem!);
+            return (Terminal.Say(ended.Problem!), null);
         if (Common.IsJson(parsed))
             Terminal.Json(result, RestJson.Default.OperationReply);
+        else if (parsed.GetValue(Common.Sentences) is not null)
+            OldSentences.Print(result);
         else
             Summary.Print(result);
-        return ExitCodes.OfState(result.State);
+        return (ExitCodes.OfState(result.State), result);
     }
 
     /// <summary>The last event comes a moment before the operation is closed.</summary>

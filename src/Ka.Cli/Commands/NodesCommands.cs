@@ -27,6 +27,8 @@ static class NodesCommands
         forget.SetAction((parsed, cancel) => ForgetAsync(parsed, parsed.GetValue(profiled)!, cancel));
         nodes.Add(forget);
         nodes.Add(VerifyCommand.Build());
+        foreach (var command in NodeUseCommands.OfNodes())
+            nodes.Add(command);
         nodes.Add(Text("fold", "Fold names into a node set", s => [s.ToString()]));
         nodes.Add(Text("expand", "Expand a node set into names", s => s.Select(n => n.Value)));
         return nodes;
@@ -74,10 +76,10 @@ static class NodesCommands
             case OutputForm.Nodeset:
                 Console.WriteLine(NodeSet.FromNames(nodes.Select(n => NodeName.Parse(n.Name))));
                 break;
-            case OutputForm.Table:
+            case OutputForm.Table or OutputForm.Csv:
                 Terminal.Table(
-                    ["NODE", "CLUSTER", "STATE", "ENVIRONMENT", "OPERATION", "FIRMWARE", "ADDRESS", "FAULT"],
-                    nodes.Select(n => new[] { n.Name, n.Cluster, n.State, n.Environment ?? "", n.Operation ?? "", n.Firmware, n.Address, n.Fault ?? "" }));
+                    ["NODE", "CLUSTER", "STATE", "ENVIRONMENT", "OPERATION", "FIRMWARE", "ADDRESS", "FAULT", "DRAINED"],
+                    nodes.Select(n => new[] { n.Name, n.Cluster, n.State, n.Environment ?? "", n.Operation ?? "", n.Firmware, n.Address, n.Fault ?? "", n.Drained?.Reason ?? "" }));
                 break;
         }
         return ExitCodes.Done;

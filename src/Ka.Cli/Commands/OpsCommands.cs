@@ -16,6 +16,8 @@ static class OpsCommands
         ops.Add(list);
         ops.Add(WithId("show", "Show one operation with every node", ShowAsync));
         ops.Add(WithId("watch", "Follow an operation to its end", WatchAsync));
+        ops.Add(Wait());
+        ops.Add(Retry());
         ops.Add(WithId("cancel", "End an operation; its nodes are left as they are", CancelAsync));
         var id = new Argument<string>("ID") { Description = "As in D-4M7Q2K" };
         var node = new Option<string?>("--nodes", "-w") { Description = "Only these nodes" };
@@ -30,6 +32,38 @@ static class OpsCommands
         var id = new Argument<string>("ID") { Description = "As in D-4M7Q2K" };
         var command = new Command(name, description) { id };
         command.SetAction((parsed, cancel) => run(parsed, parsed.GetValue(id)!, cancel));
+        return command;
+    }
+
+    static Command Wait()
+    {
+        var id = new Argument<string>("ID") { Description = "As in D-4M7Q2K" };
+        var timeout = new Option<int?>("--timeout") { Description = "Stop waiting after so many seconds; the operation goes on" };
+        var command = new Command("wait", "Wait for the end of an operation and say how it ended") { id, timeout };
+        command.SetAction(async (parsed, cancel) =>
+        {
+            using var server = Common.Connect(parsed);
+            var reply = await server.GetAsync(Path(parsed.GetValue(id)!), RestJson.Default.OperationReply, cancel);
+            return reply.Value is { } operation
+                ? (await Following.RunAsync(server, operation, parsed, verbose: false, parsed.GetValue(timeout), cancel, quiet: true)).Status
+                : Terminal.Say(reply.Problem!);
+        });
+        return command;
+    }
+
+    static Command Retry()
+    {
+        var id = new Argument<string>("ID") { Description = "As in D-4M7Q2K" };
+        var failed = new Option<bool>("--failed") { Description = "Only on the nodes that did not end well" };
+        var command = new Command("retry", "Begin an ended operation again, with everything as it was then") { id, failed };
+        var manner = new Manner(command);
+        command.SetAction(async (parsed, cancel) =>
+        {
+            using var server = Common.Connect(parsed);
+            return await manner.CarryOutAsync(
+                server, parsed, $"begin {parsed.GetValue(id)} again on",
+                dryRun => server.PostAsync(Path(parsed.GetValue(id)!) + "/retry", new RetryBody(parsed.GetValue(failed), dryRun), RestJson.Default.RetryBody, RestJson.Default.OperationReply, cancel), cancel);
+        });
         return command;
     }
 
@@ -50,10 +84,10 @@ static class OpsCommands
                 foreach (var operation in operations)
                     Console.WriteLine(operation.Id);
                 break;
-            case OutputForm.Table:
+            case OutputForm.Table or OutputForm.Csv:
                 Terminal.Table(
-                    ["ID", "STATE", "ENVIRONMENT", "NODES", "OK", "FAILED", "STARTED"],
-                    operations.Select(o => new[] { o.Id, o.State, o.Environment, o.Nodes, Count(o.Ok), Count(o.Failed), Terminal.Ago(o.CreatedAt, DateTimeOffset.UtcNow) }));
+                    ["ID", "STATE", "WHAT", "OWNER", "NODES", "OK", "FAILED", "STARTED"],
+                    operations.Select(o => new[] { o.Id, o.State, o.Wish ?? o.Environment, o.Owner, o.Nodes, Count(o.Ok), Count(o.Failed), Terminal.Ago(o.CreatedAt, DateTimeOffset.UtcNow) }));
                 break;
         }
         return ExitCodes.Done;
@@ -86,7 +120,7 @@ static class OpsCommands
     {
         using var server = Common.Connect(parsed);
         var reply = await server.GetAsync(Path(id), RestJson.Default.OperationReply, cancel);
-        return reply.Value is { } operation ? await Following.RunAsync(server, operation, parsed, verbose: true, null, cancel) : Terminal.Say(reply.Problem!);
+        return reply.Value is { } operation ? (await Following.RunAsync(server, operation, parsed, verbose: true, null, cancel)).Status : Terminal.Say(reply.Problem!);
     }
 
     static async Task<int> LogsAsync(ParseResult parsed, string id, string? nodes, CancellationToken cancel)

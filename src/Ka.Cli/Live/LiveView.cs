@@ -6,7 +6,8 @@ namespace Ka.Cli.Live;
 /// <summary>Draws a <see cref="WatchState"/> as lines of text. Pure, so that its look is tested.</summary>
 public static class LiveView
 {
-    static readonly string[] Words = ["minimal env", "install", "boot"];
+    /// <summary>A macro step as people are told it.</summary>
+    static string Word(string macro) => macro switch { "SetDeploymentEnv" => "minimal env", "BroadcastEnv" => "install", "BootNewEnv" => "boot", _ => macro.ToLowerInvariant() };
 
     /// <summary>Up to this many nodes have a name each; more have a letter each.</summary>
     const int NamedNodes = 16;
@@ -15,7 +16,7 @@ public static class LiveView
     {
         var lines = new List<string> { Cut(title, width) };
         var total = Math.Max(1, state.Nodes.Count);
-        for (var macro = 1; macro <= 3; macro++)
+        for (var macro = 1; macro <= state.Macros.Length; macro++)
         {
             var past = state.Past(macro);
             var parts = (double)past / total;
@@ -26,7 +27,7 @@ public static class LiveView
             var time = state.Times.TryGetValue(macro, out var at)
                 ? Terminal.Duration((past + state.Failed >= total ? at.Last : now) - at.First)
                 : "";
-            lines.Add(Cut($" {macro} {Words[macro - 1],-12} {Bar(parts, 24)}  {right,7}  {time}", width));
+            lines.Add(Cut($" {macro} {Word(state.Macros[macro - 1]),-12} {Bar(parts, 24)}  {right,7}  {time}", width));
             if (copying.Length > 0)
                 lines.Add(Cut(Transfer(copying), width));
         }
@@ -91,6 +92,7 @@ public static class LiveView
         _ => (node.Macro, node.Step) switch
         {
             (1, "boot_minimal" or "reboot" or "await_agent") => 'B',
+            (1, "boot_local_disk" or "boot_profile" or "power_on" or "power_off" or "power_cycle" or "await_deployed" or "await_loaded") => 'R',
             (1, _) => 'P',
             (2, "send_image") => 'C',
             (2, _) => 'I',

@@ -5,13 +5,22 @@ using Ka.Protocol.Rest;
 namespace Ka.Cli.Live;
 
 /// <summary>Where one node is, as the watcher knows it.</summary>
-/// <param name="Macro">1–3; 0 before the first.</param>
+/// <param name="Macro">From 1; 0 before the first.</param>
 public sealed record WatchedNode(string Name, int Macro, string? Strategy, string? Step, int Try, string State, NodeProgress? Transfer);
 
 /// <summary>Folds the event stream of an operation into what a person wants to see. Knows no terminal and no clock.</summary>
-public sealed class WatchState
+/// <param name="macros">Names of the operation's macro steps.</param>
+public sealed class WatchState(ImmutableArray<string> macros)
 {
-    public static readonly ImmutableArray<string> Macros = ["SetDeploymentEnv", "BroadcastEnv", "BootNewEnv"];
+    /// <summary>Those of a deployment.</summary>
+    public static readonly ImmutableArray<string> Deployment = ["SetDeploymentEnv", "BroadcastEnv", "BootNewEnv"];
+
+    public WatchState()
+        : this(Deployment)
+    {
+    }
+
+    public ImmutableArray<string> Macros { get; } = macros;
 
     readonly Dictionary<string, WatchedNode> _nodes = new(StringComparer.Ordinal);
 
@@ -60,9 +69,9 @@ public sealed class WatchState
         var before = _nodes.GetValueOrDefault(name);
         var retrying = state == "running" && follow.Try > 0 && before?.Macro == macro ? "retrying" : state;
         _nodes[name] = new WatchedNode(name, macro, follow.Strategy ?? before?.Strategy, follow.Step ?? before?.Step, follow.Try, retrying, null);
-        if (macro is >= 1 and <= 3 && !Times.ContainsKey(macro))
+        if (macro >= 1 && macro <= Macros.Length && !Times.ContainsKey(macro))
             Times[macro] = (at, at);
-        if (before is { Macro: >= 1 and <= 3 } && before.Macro != macro && Times.TryGetValue(before.Macro, out var times))
+        if (before is { Macro: >= 1 } && before.Macro <= Macros.Length && before.Macro != macro && Times.TryGetValue(before.Macro, out var times))
             Times[before.Macro] = (times.First, at);
     }
 
@@ -74,6 +83,9 @@ public sealed class WatchState
     }
 
     public int Past(int macro) => _nodes.Values.Count(n => n.Macro > macro && n.State != "failed");
+
+    /// <summary>Nodes that are through with everything.</summary>
+    public int Done => Past(Macros.Length);
 
     public int Failed => _nodes.Values.Count(n => n.State == "failed");
 

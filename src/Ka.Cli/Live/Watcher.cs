@@ -11,13 +11,15 @@ public sealed class Watcher(Server server, bool verbose, bool quiet)
     /// <summary>How long a server may be away before the watcher gives up.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
 
-    readonly WatchState _state = new();
+    WatchState _state = new();
     int _painted;
 
     /// <returns>Null when the operation has ended; else why watching stopped.</returns>
     public async Task<Problem?> FollowAsync(OperationReply operation, CancellationToken cancel)
     {
-        var title = $"{operation.Id}  {operation.Environment} → {operation.Count} node{(operation.Count == 1 ? "" : "s")}: {operation.Nodes}";
+        if (!operation.MacroSteps.IsDefaultOrEmpty)
+            _state = new WatchState(operation.MacroSteps);
+        var title = $"{operation.Id}  {operation.Wish ?? operation.Environment} → {operation.Count} node{(operation.Count == 1 ? "" : "s")}: {operation.Nodes}";
         var live = Terminal.IsLive && !quiet;
         DateTimeOffset? away = null;
         while (true)

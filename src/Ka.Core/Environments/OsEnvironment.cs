@@ -97,6 +97,13 @@ public sealed record OsEnvironment(
     ImmutableArray<PostInstall> PostInstalls,
     DateTimeOffset RegisteredAt)
 {
+    /// <summary>Of an operation that installs nothing.</summary>
+    public static readonly OsEnvironment None = new(
+        "", 0, "", "", "", Visibility.Private, false, "other", "", new Image("", 0, ImageKind.Tar, ImageCompression.None, 0), FileSystemKind.None, new BootSpec("", null, []), [], DateTimeOffset.UnixEpoch);
+
+    /// <summary>As people write it, <c>NAME:VERSION</c>; empty for none.</summary>
+    public string Word => Name.Length == 0 ? "" : $"{Name}:{Version}";
+
     /// <summary>Prepares the disk in place of partitioning, formatting and mounting; null for the layout of the cluster.</summary>
     public PostInstall? PreInstall { get; init; }
 

@@ -259,8 +259,44 @@ public static class FaultCodes
         "The minimal environment (kernel and initramfs) is not there.",
         "Build it: ka minimal build.");
     public static readonly FaultCode AuthMissing = Add("auth.missing",
-        "The request carries no token, or one that is not known.",
-        "Set KA_TOKEN or --token-file; the first token is in the server's state directory.");
+        "The request does not prove who sends it, or the proof is not known, over or taken back.",
+        "On the server itself the Unix socket proves it. From elsewhere: KA_TOKEN or --token-file (ka token create), or --user with --password-file.");
+    public static readonly FaultCode AuthBusy = Add("auth.busy",
+        "More passwords are being checked than the server takes at once.",
+        "Try again in a moment, or use a token: ka token create.");
+    public static readonly FaultCode RightsMissing = Add("rights.missing",
+        "No rule allows this on these nodes or things.",
+        "See the rule that decides: ka rights check USER deploy -w NODES. An administrator gives rights: ka rights grant USER -w NODES.");
+    public static readonly FaultCode RightsRole = Add("rights.role",
+        "This needs a higher role.",
+        "See yours: ka whoami. Roles are in 'auth' of the server's configuration.");
+    public static readonly FaultCode RightsInvalid = Add("rights.invalid",
+        "The rule or token that is asked for is not of the form that is expected.",
+        "The message names the part. A rule has a subject (user, @group or *), nodes, and partitions, times and a source if wanted.");
+    public static readonly FaultCode RightsConflict = Add("rights.conflict",
+        "Somebody else has a right on these nodes.",
+        "See who: ka rights ls. Take it away first, or grant with --overwrite or --share.");
+    public static readonly FaultCode RightsUnknown = Add("rights.unknown",
+        "There is no such rule or token.",
+        "See what there is: ka rights ls, ka token ls.");
+    public static readonly FaultCode RebootNotDeployed = Add("reboot.not_deployed",
+        "The environment that the nodes are to be rebooted into is not what was last deployed on them.",
+        "Deploy it (ka deploy ENV -w NODES), or reboot into what is on the disk: ka reboot -w NODES.");
+    public static readonly FaultCode RebootDestructive = Add("reboot.destructive",
+        "The last environment on nodes is marked as one that destroys what others need there.",
+        "Deploy the nodes anew instead of rebooting them.");
+    public static readonly FaultCode ServerStopped = Add("server.stopped",
+        "An administrator has stopped everything that changes nodes.",
+        "Ask who stopped it and why: ka stop --status. It goes on after 'ka stop --release'; operations that were ended are started again by hand.");
+    public static readonly FaultCode NodesDrained = Add("nodes.drained",
+        "Nodes are taken out of use.",
+        "See why: ka nodes ls. Leave them out, or put them back: ka nodes undrain -w NODES; --drained takes them as they are.");
+    public static readonly FaultCode NodesProtected = Add("nodes.too_many_at_once",
+        "More nodes are to be changed at once than the site allows without a word of its own.",
+        "If all of them are meant, say how many: --confirm-nodes N.");
+    public static readonly FaultCode RightsEnded = Add("rights.ended",
+        "The right on nodes of the operation ended while it ran.",
+        "Get a new right, then start the operation again: ka rights check USER deploy -w NODES.");
     public static readonly FaultCode ServerUnreachable = Add("server.unreachable",
         "The server does not answer.",
         "Start it (ka server run) or name it: --server URL, KA_SERVER.");

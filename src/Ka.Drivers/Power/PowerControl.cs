@@ -30,7 +30,7 @@ public sealed class PowerControl(
     {
         if (driverOf(node.Power.Kind) is not { } driver)
             return Fault.Of(FaultCodes.PowerRefused, $"power driver '{node.Power.Kind}' is not known");
-        if (resumed && action == PowerAction.Reboot && hasCheckedIn(node.Name))
+        if (resumed && action is (PowerAction.Reboot or PowerAction.Cycle) && hasCheckedIn(node.Name))
             return null;
         Fault? last = null;
         for (var at = level; at <= Level.VeryHard; at++)
@@ -40,6 +40,7 @@ public sealed class PowerControl(
                 PowerAction.On => await OnAsync(driver, node, cancel),
                 PowerAction.Off => await OffAsync(driver, node, at, cancel),
                 PowerAction.Reboot => await RebootAsync(driver, node, at, cancel),
+                PowerAction.Cycle => await OffAsync(driver, node, at, cancel) ?? await BootOnAsync(driver, node, cancel),
             };
             if (last is null || last.Code == FaultCodes.PowerBmcUnreachable)
                 break;

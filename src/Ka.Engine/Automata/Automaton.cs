@@ -50,7 +50,7 @@ public sealed record Automaton(
                 turn.Release(elapsed.At);
                 break;
             case EngineEvent.Cancelled cancelled:
-                turn.Cancel(cancelled.By);
+                turn.Cancel(cancelled.Why ?? Fault.Of(FaultCodes.OperationCancelled, $"cancelled by {cancelled.By}"));
                 break;
         }
         turn.ReleaseComplete();
@@ -113,7 +113,7 @@ public sealed record Automaton(
                     Release(at);
         }
 
-        public void Cancel(string by)
+        public void Cancel(Fault why)
         {
             var left = _now.Nodes - _now.Ok - _now.Ko;
             if (left.IsEmpty)
@@ -125,7 +125,7 @@ public sealed record Automaton(
                 Gathering = _now.Gathering.Clear(),
                 Under = _now.Under.Clear(),
             };
-            Finish(left, Fault.Of(FaultCodes.OperationCancelled, $"cancelled by {by}"));
+            Finish(left, why);
         }
 
         void Enter(NodeBits nodes, Position at)

@@ -27,7 +27,8 @@ public abstract record EngineEvent
     public sealed record GatherElapsed(Position At) : EngineEvent;
 
     /// <summary>A person or the server ends the workflow.</summary>
-    public sealed record Cancelled(string By) : EngineEvent;
+    /// <param name="Why">What its unfinished nodes are told; null when a person just wished it.</param>
+    public sealed record Cancelled(string By, Fault? Why = null) : EngineEvent;
 }
 
 /// <summary>What to do next; carried out by the runner.</summary>

@@ -26,7 +26,12 @@ public enum PowerAction
 {
     On,
     Off,
+
+    /// <summary>By whatever means; a node that is off is switched on.</summary>
     Reboot,
+
+    /// <summary>Off and on again, both observed: what ran before is certainly gone.</summary>
+    Cycle,
 }
 
 /// <summary>Identifies one try of one step for the nodes of one workflow; every side effect carries it, so that a repetition is seen as one.</summary>
@@ -68,7 +73,10 @@ public interface IPresence
     /// <summary>Each node whose agent of the current boot nonce is connected; the fault says how far the boot came.</summary>
     IAsyncEnumerable<NodeResult> AgentsAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel);
 
-    /// <summary>Each node whose deployed system answers on ssh with the host key made for this deployment.</summary>
+    /// <summary>Each node that has fetched the kernel of its boot profile from the network.</summary>
+    IAsyncEnumerable<NodeResult> LoadedAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel);
+
+    /// <summary>Each node whose deployed system answers on ssh with the host key made for this deployment; without a known key, any system.</summary>
     IAsyncEnumerable<NodeResult> DeployedAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel);
 }
 

@@ -40,7 +40,7 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
     public TimeSpan OwnTime { get; private set; }
 
     /// <summary>Asks for the end of the workflow; may be called from any thread.</summary>
-    public void Cancel(string by) => _inbox.Writer.TryWrite(new EngineEvent.Cancelled(by));
+    public void Cancel(string by, Fault? why = null) => _inbox.Writer.TryWrite(new EngineEvent.Cancelled(by, why));
 
     /// <summary>Runs a new workflow to its end.</summary>
     public IAsyncEnumerable<WorkflowTurn> StartAsync(Plan plan, NodeBits nodes, CancellationToken cancel)

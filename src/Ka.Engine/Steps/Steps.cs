@@ -23,6 +23,22 @@ public sealed record PowerReboot(Level Start, TimeSpan Turn) : MicroStep("reboot
     public Level LevelOf(int attempt) => (Level)Math.Min((int)Level.VeryHard, (int)Start + attempt);
 }
 
+/// <summary>Changes the power of the nodes and observes the change. Each further try starts one level higher.</summary>
+public sealed record PowerStep(PowerAction Action, Level Start, TimeSpan Turn)
+    : MicroStep(Action switch { PowerAction.On => "power_on", PowerAction.Off => "power_off", PowerAction.Reboot => "reboot", PowerAction.Cycle => "power_cycle" }, Turn)
+{
+    public override IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, CancellationToken cancel) =>
+        world.Power.ApplyAsync(
+            run.Nodes, Action, (Level)Math.Min((int)Level.VeryHard, (int)Start + run.Try), run.Attempt, new Pace(run.Windows.Reboot, TurnTimeout, world.Clock), cancel);
+}
+
+/// <summary>Waits until each node has fetched the kernel of its boot profile.</summary>
+public sealed record AwaitLoaded(TimeSpan Turn) : MicroStep("await_loaded", Turn)
+{
+    public override IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, CancellationToken cancel) =>
+        world.Presence.LoadedAsync(run.Nodes, run.Attempt, new Pace(run.Windows.Waiting, TurnTimeout, world.Clock), cancel);
+}
+
 /// <summary>Waits for each node's agent of the boot that was just caused.</summary>
 public sealed record AwaitAgent(TimeSpan Turn, TimeSpan? FirstSign) : MicroStep("await_agent", Turn)
 {

@@ -36,6 +36,12 @@ public sealed record DeployBody(string Environment, string Nodes, ImmutableArray
     /// <summary>Makes this file system on the partition named <c>tmp</c>.</summary>
     public string? ReformatTmp { get; init; }
 
+    /// <summary>Takes nodes that are out of use as well; for operators.</summary>
+    public bool Drained { get; init; }
+
+    /// <summary>How many nodes are meant; needed beyond the site's limit of nodes at once.</summary>
+    public int? ConfirmNodes { get; init; }
+
     /// <summary>Custom operations beside or in place of the site's; their files are referred to by digest, the client has sent them before.</summary>
     public ApplyBody? CustomSteps { get; init; }
 
@@ -100,6 +106,12 @@ public sealed record OperationReply(
     ImmutableArray<NodeProgress> PerNode,
     ImmutableArray<FailureReply> Failures)
 {
+    /// <summary>What is asked for in few words: <c>debian12:1</c>, <c>reboot to minimal</c>, <c>power off</c>.</summary>
+    public string? Wish { get; init; }
+
+    /// <summary>Names of the macro steps, in order.</summary>
+    public ImmutableArray<string> MacroSteps { get; init; } = [];
+
     /// <summary>The step before which the nodes were to be left as they are, or null.</summary>
     public string? Breakpoint { get; init; }
 
@@ -208,6 +220,9 @@ public sealed record NodeReply(
     DateTimeOffset? ChangedAt,
     System.Text.Json.JsonElement? Inventory)
 {
+    /// <summary>Why it is out of use; null when it is not.</summary>
+    public OutOfUseReply? Drained { get; init; }
+
     /// <summary>What it boots from the network while no operation holds it; null for its local disk.</summary>
     public NodeProfileReply? BootProfile { get; init; }
 }

@@ -1,5 +1,6 @@
 using Ka.Core.Faults;
-using Ka.Server.Hosting;
+using Ka.Core.Rights;
+using Ka.Server.Identity;
 
 namespace Ka.Server.Api;
 
@@ -12,19 +13,26 @@ public enum Audience
 }
 
 /// <summary>What a route needs. A route without this answers nobody.</summary>
-/// <param name="Right"><c>none</c> is open to everybody who reaches the listener; everything else needs a token.</param>
-public sealed record RouteAccess(Audience Audience, string Right);
+public sealed record RouteAccess(Audience Audience, Right Right);
 
 /// <summary>What a listener is for; set on each of its connections. A connection without it is of the users' listeners.</summary>
 sealed record ListenerOf(Audience Audience);
 
-/// <summary>Deny by default: wrong listener 404, no declared right 404, no token 401.</summary>
+/// <summary>Who sends a request; only on routes of people that need a right.</summary>
+public sealed record Requester(Caller Caller)
+{
+    /// <exception cref="InvalidOperationException">The route needs no right, so nobody was asked for.</exception>
+    public static ValueTask<Requester?> BindAsync(HttpContext context) =>
+        ValueTask.FromResult<Requester?>(context.Features.Get<Requester>() ?? throw new InvalidOperationException("a route that asks who sends it must need a right"));
+}
+
+/// <summary>Deny by default: wrong listener 404, no declared right 404, nobody 401, too low a role 403. Which nodes is for <see cref="NodeRights"/>.</summary>
 public static class Access
 {
-    public static TBuilder Needs<TBuilder>(this TBuilder route, Audience audience, string right)
+    public static TBuilder Needs<TBuilder>(this TBuilder route, Audience audience, Right right)
         where TBuilder : IEndpointConventionBuilder => route.WithMetadata(new RouteAccess(audience, right));
 
-    public static void UseAccess(this IApplicationBuilder app, ServerSecrets secrets) => app.Use(async (context, next) =>
+    public static void UseAccess(this IApplicationBuilder app, Authentication authentication) => app.Use(async (context, next) =>
     {
         var access = context.GetEndpoint()?.Metadata.GetMetadata<RouteAccess>();
         if (context.GetEndpoint() is not null && (access is null || access.Audience != (context.Features.Get<ListenerOf>()?.Audience ?? Audience.Users)))
@@ -32,14 +40,27 @@ public static class Access
             context.Response.StatusCode = StatusCodes.Status404NotFound;
             return;
         }
-        if (access is { Audience: Audience.Users, Right: not "none" } && !(Bearer(context.Request) is { } token && secrets.Accepts(token)))
+        if (access is { Audience: Audience.Users } && Roles.Least(access.Right) is { } least)
         {
-            context.Response.Headers.WWWAuthenticate = "Bearer";
-            await Problems.Of(StatusCodes.Status401Unauthorized, Fault.Of(FaultCodes.AuthMissing, "a token is needed")).ExecuteAsync(context);
-            return;
+            var (caller, fault) = await authentication.IdentifyAsync(context);
+            if (caller is null)
+            {
+                context.Response.Headers.WWWAuthenticate = "Bearer, Basic realm=\"ka\", charset=\"UTF-8\"";
+                await Problems.Of(Problems.StatusOf(fault!.Code), fault).ExecuteAsync(context);
+                return;
+            }
+            if (caller.Role < least)
+            {
+                await Problems.Of(StatusCodes.Status403Forbidden, TooLow(caller, least)).ExecuteAsync(context);
+                return;
+            }
+            context.Features.Set(new Requester(caller));
         }
         await next();
     });
+
+    internal static Fault TooLow(Caller caller, Role least) =>
+        Fault.Of(FaultCodes.RightsRole, $"{caller.Name} is {caller.Role.Word()}; this needs {least.Word()}", $"rule role:{caller.Role.Word()}, by {caller.By}");
 
     public static string? Bearer(HttpRequest request) =>
         request.Headers.Authorization.ToString() is { } header && header.StartsWith("Bearer ", StringComparison.Ordinal) ? header["Bearer ".Length..].Trim() : null;

@@ -1,3 +1,4 @@
+using Ka.Core.Rights;
 using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
 using Ka.Server.Agents;
@@ -12,8 +13,8 @@ public static class AgentRoutes
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet(AgentProtocol.Path, ConnectAsync).Needs(Audience.Agents, "agent").ExcludeFromDescription();
-        routes.MapGet(AgentProtocol.FilesPath + "{sha256}", GetFile).Needs(Audience.Agents, "agent").ExcludeFromDescription();
+        routes.MapGet(AgentProtocol.Path, ConnectAsync).Needs(Audience.Agents, Right.Agent).ExcludeFromDescription();
+        routes.MapGet(AgentProtocol.FilesPath + "{sha256}", GetFile).Needs(Audience.Agents, Right.Agent).ExcludeFromDescription();
     }
 
     static async Task ConnectAsync(HttpContext context, AgentHub hub, IHostApplicationLifetime lifetime)

@@ -21,7 +21,7 @@ static class DeployChoices
         Profile = body.BootProfile is { } profile ? Profile(profile, files, faults) : null,
     };
 
-    static ProfileTemplate? Profile(ApplyBody document, FileStore files, ICollection<Fault> faults)
+    internal static ProfileTemplate? Profile(ApplyBody document, FileStore files, ICollection<Fault> faults)
     {
         var (reading, errors) = BootProfileReader.Read(document.File, document.Text);
         foreach (var error in errors.Where(e => e.Severity == Severity.Error))

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Ka.Core.BootProfiles;
@@ -9,6 +8,7 @@ using Ka.Core.Documents;
 using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Core.NodeSets;
+using Ka.Core.Rights;
 using Ka.Engine.Planning;
 using Ka.Engine.Workflows;
 using Ka.Protocol.Agents;
@@ -16,7 +16,7 @@ using Ka.Protocol.Rest;
 using Ka.Server.Configuration;
 using Ka.Server.Environments;
 using Ka.Server.Hosting;
-using Ka.Server.Workflows;
+using Ka.Server.Identity;
 using Ka.Store;
 
 namespace Ka.Server.Api;
@@ -27,7 +27,7 @@ public static partial class Deployments
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapPost("/api/v1/deployments", PostAsync)
-            .Needs(Audience.Users, "deploy")
+            .Needs(Audience.Users, Right.Deploy)
             .Accepts<DeployBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).Produces<PlanReply>();
         MapFiles(routes, "/api/v1/deployments/files", FaultCodes.OperationInvalid, (file, text) =>
         {
@@ -53,22 +53,30 @@ public static partial class Deployments
             return paths is null
                 ? Problems.Of(StatusCodes.Status422UnprocessableEntity, code, $"{body.File} has {errors.Length} error(s)", errors, body.Text)
                 : Results.Json(new DescriptionFiles("", 0, [.. paths]), RestJson.Default.DescriptionFiles);
-        }).Needs(Audience.Users, "deploy").Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
+        }).Needs(Audience.Users, Right.Deploy).Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
 
     static async Task<IResult> PostAsync(
-        HttpRequest request, Site site, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, WorkflowHost host,
+        HttpRequest request, Requester who, NodeRights rights, Site site, EnvironmentCatalogue catalogue, NodeTable nodes, FileStore files, Acceptance acceptance,
         TimeProvider clock, CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.DeployBody, cancel);
         if (body is null)
             return refusal!;
         var faults = new List<Fault>();
-        var environment = FindEnvironment(catalogue, body.Environment, faults);
+        var environment = FindEnvironment(catalogue, who.Caller, body.Environment, faults);
         var (cluster, set) = FindNodes(site, body.Nodes, faults);
         CheckKeys(body.AuthorizedKeys, faults);
         var verify = ReadVerify(body.Verify, faults) ?? cluster?.Verify ?? VerifyMode.Sample;
         if (faults.Count > 0)
             return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
+        if (rights.Refusal(who.Caller, cluster!.Nodes, node => NodeRights.NeedOf(node, environment!, !body.NoPartitioning)) is { } denied)
+            return Problems.Of(Problems.StatusOf(denied.Code), denied);
+        if (body.Drained && who.Caller.Role < Role.Operator)
+            return Problems.Of(StatusCodes.Status403Forbidden, Access.TooLow(who.Caller, Role.Operator));
+        if (acceptance.Refusal(cluster!.Nodes.Select(n => n.Name), body.Drained) is { } notNow)
+            return Problems.Of(Problems.StatusOf(notNow.Code), notNow);
+        if (!body.DryRun && set!.Count > site.Configuration.AtOnceLimit && body.ConfirmNodes != set.Count)
+            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesProtected, $"{set.Count} nodes, more than the {site.Configuration.AtOnceLimit} that the site deploys at once without being told how many"));
         var ground = Ground(cluster!, nodes, site);
         (cluster, var broadcast) = BroadcastChoices.Settle(DeployChoices.Over(cluster!, body, files, faults), body, environment!, ground, faults);
         faults.AddRange(BroadcastChoices.Check(cluster, environment!, ground));
@@ -90,25 +98,15 @@ public static partial class Deployments
         if (unread is not null)
             return Problems.Of(Problems.StatusOf(unread.Code), unread);
         var workflow = new Workflow(
-            "D-" + NewId(), WorkflowKind.Deploy, "root", environment!, frozen,
+            Ids.New("D"), WorkflowKind.Deploy, who.Caller.Name, environment!, frozen,
             body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow(), verify)
         {
             Options = asked.Options,
         };
-        var (fence, busy) = await Task.Run(() => workflows.Accept(workflow), cancel);
-        if (!busy.IsEmpty)
-            return Problems.Of(StatusCodes.Status409Conflict, Busy(busy));
-        host.Start(workflow, fence);
-        return Results.Json(
-            Operations.Reply(new StoredWorkflow(workflow, WorkflowState.Running, fence, null), new OperationFold(workflow), _ => null, detailed: false),
-            RestJson.Default.OperationReply, statusCode: StatusCodes.Status201Created);
+        return await acceptance.AcceptAsync(workflow, dryRun: false, cancel, body.Drained);
     }
 
-    internal static Fault Busy(ImmutableArray<BusyNode> busy) => Fault.Of(
-        FaultCodes.NodesBusy,
-        string.Join("; ", busy.GroupBy(b => b.Workflow).Select(g => $"{NodeSet.FromNames(g.Select(b => NodeName.Parse(b.Node)))} held by {g.Key}")));
-
-    static OsEnvironment? FindEnvironment(EnvironmentCatalogue catalogue, string text, List<Fault> faults)
+    internal static OsEnvironment? FindEnvironment(EnvironmentCatalogue catalogue, Caller caller, string text, List<Fault> faults)
     {
         var parts = text.Split(':', 2);
         int? version = null;
@@ -121,10 +119,10 @@ public static partial class Deployments
             }
             version = number;
         }
-        var found = catalogue.Find(parts[0], version);
+        var found = catalogue.FindFor(caller, parts[0], version);
         if (found is null)
         {
-            var near = Suggestion.Nearest(parts[0], catalogue.All().Select(e => e.Name).Distinct());
+            var near = Suggestion.Nearest(parts[0], catalogue.All().Where(caller.Sees).Select(e => e.Name).Distinct());
             faults.Add(Fault.Of(
                 FaultCodes.EnvironmentUnknown,
                 $"there is no environment '{DocumentError.Cut(text)}'" + (near is null || near == parts[0] ? "" : $"; did you mean '{near}'?")));
@@ -133,7 +131,7 @@ public static partial class Deployments
     }
 
     /// <summary>The nodes' cluster, with only these nodes, racks together.</summary>
-    static (Cluster?, NodeSet?) FindNodes(Site site, string text, List<Fault> faults)
+    internal static (Cluster?, NodeSet?) FindNodes(Site site, string text, List<Fault> faults)
     {
         if (!NodeSet.TryParse(text, site.NodeSets, out var set, out var error))
         {
@@ -178,7 +176,7 @@ public static partial class Deployments
         }
     }
 
-    static void CheckKeys(ImmutableArray<string> keys, List<Fault> faults)
+    internal static void CheckKeys(ImmutableArray<string> keys, List<Fault> faults)
     {
         if (keys.IsDefaultOrEmpty)
             return;
@@ -232,9 +230,6 @@ public static partial class Deployments
         }
         return new BroadcastGround(memory, disk, File.Exists(site.TorrentTools), link);
     }
-
-    /// <summary>Six characters of Crockford's base 32 without the ones that are misread: enough for a site, short to type.</summary>
-    static string NewId() => RandomNumberGenerator.GetString("23456789ABCDEFGHJKMNPQRSTVWXYZ", 6);
 
     [GeneratedRegex(@"^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp(256|384|521)|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]+={0,3}( .*)?$")]
     private static partial Regex PublicKey();

@@ -3,8 +3,10 @@ using Ka.Broadcast.Torrent;
 using Ka.Core.Documents;
 using Ka.Core.Environments;
 using Ka.Core.Faults;
+using Ka.Core.Rights;
 using Ka.Protocol.Rest;
 using Ka.Server.Environments;
+using Ka.Server.Identity;
 using Ka.Server.Workflows;
 using Ka.Store;
 
@@ -16,27 +18,27 @@ public static class Environments
     public static void Map(IEndpointRouteBuilder routes)
     {
         var group = routes.MapGroup("/api/v1/environments");
-        group.MapGet("", List).Needs(Audience.Users, "view").Produces<ImmutableArray<EnvironmentReply>>();
-        group.MapGet("{name}", Show).Needs(Audience.Users, "view").Produces<EnvironmentReply>();
-        group.MapGet("{name}/render", Render).Needs(Audience.Users, "view").Produces<RenderReply>();
-        group.MapGet("{name}/{version:int}/files", ManifestAsync).Needs(Audience.Users, "view").Produces(StatusCodes.Status200OK, contentType: "application/gzip");
-        group.MapPost("files", FilesAsync).Needs(Audience.Users, "environments").Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
-        group.MapPost("", ApplyAsync).Needs(Audience.Users, "environments").Accepts<ApplyBody>("application/json").Produces<ApplyReply>();
-        group.MapDelete("{name}/{version:int}", Remove).Needs(Audience.Users, "environments").Produces(StatusCodes.Status204NoContent);
-        routes.MapMethods("/api/v1/files/{sha256}", ["HEAD"], Head).Needs(Audience.Users, "environments");
-        routes.MapPut("/api/v1/files/{sha256}", PutAsync).Needs(Audience.Users, "environments").Produces(StatusCodes.Status204NoContent);
+        group.MapGet("", List).Needs(Audience.Users, Right.View).Produces<ImmutableArray<EnvironmentReply>>();
+        group.MapGet("{name}", Show).Needs(Audience.Users, Right.View).Produces<EnvironmentReply>();
+        group.MapGet("{name}/render", Render).Needs(Audience.Users, Right.View).Produces<RenderReply>();
+        group.MapGet("{name}/{version:int}/files", ManifestAsync).Needs(Audience.Users, Right.View).Produces(StatusCodes.Status200OK, contentType: "application/gzip");
+        group.MapPost("files", FilesAsync).Needs(Audience.Users, Right.Environments).Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
+        group.MapPost("", ApplyAsync).Needs(Audience.Users, Right.Environments).Accepts<ApplyBody>("application/json").Produces<ApplyReply>();
+        group.MapDelete("{name}/{version:int}", Remove).Needs(Audience.Users, Right.Environments).Produces(StatusCodes.Status204NoContent);
+        routes.MapMethods("/api/v1/files/{sha256}", ["HEAD"], Head).Needs(Audience.Users, Right.Environments);
+        routes.MapPut("/api/v1/files/{sha256}", PutAsync).Needs(Audience.Users, Right.Environments).Produces(StatusCodes.Status204NoContent);
     }
 
-    static IResult List(EnvironmentCatalogue catalogue) => Results.Json(catalogue.All().Select(Reply).ToImmutableArray(), RestJson.Default.ImmutableArrayEnvironmentReply);
+    static IResult List(Requester who, EnvironmentCatalogue catalogue) => Results.Json(catalogue.All().Where(who.Caller.Sees).Select(Reply).ToImmutableArray(), RestJson.Default.ImmutableArrayEnvironmentReply);
 
-    static IResult Show(string name, int? version, EnvironmentCatalogue catalogue) => catalogue.Find(name, version) is { } found
+    static IResult Show(string name, int? version, Requester who, EnvironmentCatalogue catalogue) => catalogue.FindFor(who.Caller, name, version) is { } found
         ? Results.Json(Reply(found), RestJson.Default.EnvironmentReply)
         : Unknown(name);
 
     /// <summary>A rendered file as the node would get it; without a path all of them.</summary>
-    static IResult Render(string name, int? version, string node, string? path, EnvironmentCatalogue catalogue, Hosting.Site site)
+    static IResult Render(string name, int? version, string node, string? path, Requester who, EnvironmentCatalogue catalogue, Hosting.Site site)
     {
-        if (catalogue.Find(name, version) is not { } environment)
+        if (catalogue.FindFor(who.Caller, name, version) is not { } environment)
             return Unknown(name);
         if (site.Find(node) is not { } found)
             return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{DocumentError.Cut(node)}'"));
@@ -56,9 +58,9 @@ public static class Environments
     }
 
     /// <summary>The manifest of the environment's image (gzip): what <c>ka-agent verify</c> compares a running system with.</summary>
-    static async Task<IResult> ManifestAsync(string name, int version, EnvironmentCatalogue catalogue, FileStore files, CancellationToken cancel)
+    static async Task<IResult> ManifestAsync(string name, int version, Requester who, EnvironmentCatalogue catalogue, FileStore files, CancellationToken cancel)
     {
-        if (catalogue.Find(name, version) is not { } environment)
+        if (catalogue.FindFor(who.Caller, name, version) is not { } environment)
             return Unknown($"{name}:{version}");
         var (digest, fault) = await Task.Run(() => FileManifests.FindOrMake(files, environment.Image, cancel), cancel);
         return digest is null ? Problems.Of(Problems.StatusOf(fault!.Code), fault) : Results.File(files.PathOf(digest), "application/gzip");
@@ -86,7 +88,7 @@ public static class Environments
         return await files.PutAsync(sha256, request.Body, cancel) is { } fault ? Problems.Of(Problems.StatusOf(fault.Code), fault) : Results.NoContent();
     }
 
-    static async Task<IResult> ApplyAsync(HttpRequest request, EnvironmentCatalogue catalogue, FileStore files, TimeProvider clock, CancellationToken cancel)
+    static async Task<IResult> ApplyAsync(HttpRequest request, Requester who, EnvironmentCatalogue catalogue, FileStore files, TimeProvider clock, CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.ApplyBody, cancel);
         if (body is null)
@@ -101,6 +103,9 @@ public static class Environments
                     Problems.StatusOf(refused.Fault.Code), refused.Fault,
                     [new ProblemError(at.ToString(), refused.Fault.Message, null, null, new DocumentError(refused.Fault.Code.Text, at, refused.Fault.Message).Render(body.Text))])
                 : Problems.Of(Problems.StatusOf(refused.Fault.Code), refused.Fault);
+        environment = environment with { Owner = who.Caller.Name };
+        if (catalogue.RefuseRegistration(who.Caller, environment) is { } denied)
+            return Problems.Of(Problems.StatusOf(denied.Code), denied);
         if (catalogue.Find(environment.Name, environment.Version) is { } existing)
             return Registrar.SameContent(existing, environment)
                 ? Results.Json(new ApplyReply("unchanged", Reply(existing)), RestJson.Default.ApplyReply)
@@ -109,10 +114,12 @@ public static class Environments
         return Results.Json(new ApplyReply("created", Reply(environment)), RestJson.Default.ApplyReply, statusCode: StatusCodes.Status201Created);
     }
 
-    static IResult Remove(string name, int version, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, TorrentSource torrents, Hosting.ServerSecrets secrets)
+    static IResult Remove(string name, int version, Requester who, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, TorrentSource torrents, Hosting.ServerSecrets secrets)
     {
-        if (catalogue.Find(name, version) is not { } environment)
+        if (catalogue.FindFor(who.Caller, name, version) is not { } environment)
             return Unknown($"{name}:{version}");
+        if (EnvironmentRights.RefuseRemoval(who.Caller, environment) is { } denied)
+            return Problems.Of(Problems.StatusOf(denied.Code), denied);
         var running = workflows.Running();
         if (running.FirstOrDefault(w => w.Workflow.Environment.Name == name && w.Workflow.Environment.Version == version) is { } user)
             return Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.EnvironmentInUse, $"{name}:{version} is being deployed by {user.Workflow.Id}"));

@@ -1,6 +1,8 @@
 using Ka.Core.Faults;
+using Ka.Core.Rights;
 using Ka.Protocol.Rest;
 using Ka.Server.Environments;
+using Ka.Server.Identity;
 using Ka.Server.Workflows;
 using Ka.Store;
 
@@ -10,20 +12,23 @@ namespace Ka.Server.Api;
 public static class Imports
 {
     public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/environments/import", ImportAsync)
-        .Needs(Audience.Users, "environments").Accepts<ImportBody>("application/json").Produces<ApplyReply>();
+        .Needs(Audience.Users, Right.Environments).Accepts<ImportBody>("application/json").Produces<ApplyReply>();
 
-    static async Task<IResult> ImportAsync(HttpRequest request, EnvironmentCatalogue catalogue, FileStore files, TimeProvider clock, CancellationToken cancel)
+    static async Task<IResult> ImportAsync(HttpRequest request, Requester who, EnvironmentCatalogue catalogue, FileStore files, TimeProvider clock, CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.ImportBody, cancel);
         if (body is null)
             return refusal!;
         var named = body.BootFrom.Split(':', 2);
-        if (catalogue.Find(named[0], named.Length == 2 && int.TryParse(named[1], out var version) ? version : null) is not { } boot)
+        if (catalogue.FindFor(who.Caller, named[0], named.Length == 2 && int.TryParse(named[1], out var version) ? version : null) is not { } boot)
             return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{body.BootFrom}' to take the kernel from"));
         var (environment, fault) = await Task.Run(() => ContainerImport.Make(body, boot, files, clock.GetUtcNow(), cancel), cancel);
         RemoveLayers(body, catalogue, files);
         if (environment is null)
             return Problems.Of(Problems.StatusOf(fault!.Code), fault);
+        environment = environment with { Owner = who.Caller.Name };
+        if (catalogue.RefuseRegistration(who.Caller, environment) is { } denied)
+            return Problems.Of(Problems.StatusOf(denied.Code), denied);
         if (catalogue.Find(environment.Name, environment.Version) is { } existing)
             return Registrar.SameContent(existing, environment)
                 ? Results.Json(new ApplyReply("unchanged", Environments.Reply(existing)), RestJson.Default.ApplyReply)

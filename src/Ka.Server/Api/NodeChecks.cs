@@ -4,12 +4,14 @@ using Ka.Core.Clusters;
 using Ka.Core.Environments;
 using Ka.Core.Faults;
 using Ka.Core.NodeSets;
+using Ka.Core.Rights;
 using Ka.Drivers.Systems;
 using Ka.Protocol.Agents;
 using Ka.Protocol.Manifests;
 using Ka.Protocol.Rest;
 using Ka.Server.Environments;
 using Ka.Server.Hosting;
+using Ka.Server.Identity;
 using Ka.Store;
 
 namespace Ka.Server.Api;
@@ -26,23 +28,25 @@ public static class NodeChecks
     const string Script = "trap 'rm -rf \"$PWD\"' EXIT\n./ka-agent verify --root / --manifest manifest --elsewhere elsewhere --mode ";
 
     public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/nodes/verify", PostAsync)
-        .Needs(Audience.Users, "deploy")
+        .Needs(Audience.Users, Right.Deploy)
         .Accepts<VerifyBody>("application/json").Produces<ImmutableArray<NodeVerifyReply>>();
 
     static async Task<IResult> PostAsync(
-        HttpRequest request, Site site, NodeTable table, EnvironmentCatalogue catalogue, FileStore files, SiteKeys keys, CancellationToken cancel)
+        HttpRequest request, Requester who, NodeRights rights, Site site, NodeTable table, EnvironmentCatalogue catalogue, FileStore files, SiteKeys keys, CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.VerifyBody, cancel);
         if (body is null)
             return refusal!;
-        if (!NodeSet.TryParse(body.Nodes, site.NodeSets, out var set, out var error))
-            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesInvalid, $"node set: {error}"));
-        if (set.IsEmpty || !set.IsSubsetOf(site.AllNodes))
-            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(set.IsEmpty ? FaultCodes.NodesEmpty : FaultCodes.NodesUnknown, $"no cluster of this server has '{set - site.AllNodes}'"));
+        if (Nodes.Refuse(body.Nodes, site, out var set) is { } noNodes)
+            return noNodes;
+        if (set.IsEmpty)
+            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesEmpty, "the node set is empty"));
+        if (rights.Refusal(who.Caller, [.. set.Select(n => site.Find(n.Value)!.Value.Node)], _ => PartitionNeed.Nothing) is { } denied)
+            return Problems.Of(Problems.StatusOf(denied.Code), denied);
         if (body.Mode is not ("sample" or "full"))
             return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.RequestInvalid, "mode is sample or full"));
         if (AgentProgram.At(site) is not { } agent)
-            return AgentProgram.Missing();
+            return AgentProgram.Missing(StatusCodes.Status503ServiceUnavailable);
         var states = table.States();
         var ssh = new SshSystem(keys.ClientKeyFile, site.Configuration.StateDirectory);
         using var window = new SemaphoreSlim(Window);

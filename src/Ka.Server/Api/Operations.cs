@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
+using Ka.Core.Rights;
 using Ka.Engine.Workflows;
 using Ka.Protocol.Rest;
 using Ka.Server.Workflows;
@@ -22,41 +23,52 @@ public static class Operations
     public static void Map(IEndpointRouteBuilder routes)
     {
         var group = routes.MapGroup("/api/v1/operations");
-        group.MapGet("", List).Needs(Audience.Users, "view").Produces<ImmutableArray<OperationReply>>();
-        group.MapGet("{id}", Show).Needs(Audience.Users, "view").Produces<OperationReply>();
-        group.MapGet("{id}/events", Watch).Needs(Audience.Users, "view").Produces<OperationEvent>(contentType: "text/event-stream");
-        group.MapGet("{id}/logs", Logs).Needs(Audience.Users, "view").Produces<ImmutableArray<LogLine>>();
-        group.MapPost("{id}/cancel", Cancel).Needs(Audience.Users, "deploy").Produces<OperationReply>(StatusCodes.Status202Accepted);
+        group.MapGet("", List).Needs(Audience.Users, Right.View).Produces<ImmutableArray<OperationReply>>();
+        group.MapGet("{id}", Show).Needs(Audience.Users, Right.View).Produces<OperationReply>();
+        group.MapGet("{id}/events", Watch).Needs(Audience.Users, Right.View).Produces<OperationEvent>(contentType: "text/event-stream");
+        group.MapGet("{id}/logs", Logs).Needs(Audience.Users, Right.View).Produces<ImmutableArray<LogLine>>();
+        group.MapPost("{id}/cancel", Cancel).Needs(Audience.Users, Right.Deploy).Produces<OperationReply>(StatusCodes.Status202Accepted);
     }
 
     static IResult List(WorkflowTable workflows, Journal journal, int? limit) => Results.Json(
         workflows.Recent(Math.Clamp(limit ?? 50, 1, 1000)).Select(w => Reply(w, Folded(w.Workflow, journal), _ => null, detailed: false)).ToImmutableArray(),
         RestJson.Default.ImmutableArrayOperationReply);
 
-    static IResult Show(string id, WorkflowTable workflows, Journal journal, WorkflowHost host) => workflows.Find(id) is { } stored
-        ? Results.Json(Reply(stored, Folded(stored.Workflow, journal), TransferOf(host, id), detailed: true), RestJson.Default.OperationReply)
+    /// <summary>Everybody sees what runs and how it stands; what was seen on the nodes only who may see the logs.</summary>
+    static IResult Show(string id, Requester who, WorkflowTable workflows, Journal journal, WorkflowHost host) => workflows.Find(id) is { } stored
+        ? Results.Json(
+            Reply(stored, Folded(stored.Workflow, journal), TransferOf(host, id), detailed: Owns(who.Caller, stored.Workflow) is null), RestJson.Default.OperationReply)
         : Unknown(id);
 
-    static IResult Logs(string id, string? node, WorkflowTable workflows, LogTable logs) => workflows.Find(id) is not null
-        ? Results.Json(
+    /// <summary>Why somebody may not look into an operation or end it; null when they may.</summary>
+    internal static Fault? Owns(Caller caller, Workflow workflow) => caller.Role >= Role.Operator || workflow.Owner == caller.Name
+        ? null
+        : Fault.Of(FaultCodes.RightsMissing, $"{workflow.Id} belongs to {workflow.Owner}");
+
+    static IResult Logs(string id, string? node, Requester who, WorkflowTable workflows, LogTable logs) => workflows.Find(id) is { } stored
+        ? Owns(who.Caller, stored.Workflow) is { } denied ? Problems.Of(Problems.StatusOf(denied.Code), denied) : Results.Json(
             logs.Read(id, node, 10_000).Select(l => new LogLine(l.At, l.Node, l.Step, l.Text)).ToImmutableArray(), RestJson.Default.ImmutableArrayLogLine)
         : Unknown(id);
 
-    static IResult Cancel(string id, WorkflowTable workflows, Journal journal, WorkflowHost host)
+    static IResult Cancel(string id, Requester who, WorkflowTable workflows, Journal journal, WorkflowHost host)
     {
         if (workflows.Find(id) is not { } stored)
             return Unknown(id);
+        if (Owns(who.Caller, stored.Workflow) is { } denied)
+            return Problems.Of(Problems.StatusOf(denied.Code), denied);
         // What is stored as ended may still be on its way out of the host.
-        if (stored.State != WorkflowState.Running || !host.Cancel(id, "root"))
+        if (stored.State != WorkflowState.Running || !host.Cancel(id, who.Caller.Name))
             return Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.OperationEnded, $"{id} is {stored.State.ToString().ToLowerInvariant()} already"));
         return Results.Json(
             Reply(stored, Folded(stored.Workflow, journal), _ => null, detailed: false), RestJson.Default.OperationReply, statusCode: StatusCodes.Status202Accepted);
     }
 
-    static IResult Watch(string id, HttpRequest request, WorkflowTable workflows, Journal journal, WorkflowHost host, TimeProvider clock, CancellationToken cancel)
+    static IResult Watch(string id, HttpRequest request, Requester who, WorkflowTable workflows, Journal journal, WorkflowHost host, TimeProvider clock, CancellationToken cancel)
     {
         if (workflows.Find(id) is not { } stored)
             return Unknown(id);
+        if (Owns(who.Caller, stored.Workflow) is { } denied)
+            return Problems.Of(Problems.StatusOf(denied.Code), denied);
         var after = long.TryParse(request.Headers["Last-Event-ID"].ToString(), out var seen) ? seen : 0;
         return TypedResults.ServerSentEvents(EventsAsync(stored.Workflow, after, journal, host, clock, cancel));
     }
@@ -95,7 +107,7 @@ public static class Operations
         return node => live?.Progress.Of(node);
     }
 
-    static OperationFold Folded(Workflow workflow, Journal journal)
+    internal static OperationFold Folded(Workflow workflow, Journal journal)
     {
         var fold = new OperationFold(workflow);
         foreach (var entry in journal.Read(workflow.Id))
@@ -109,15 +121,25 @@ public static class Operations
         var workflow = stored.Workflow;
         return new OperationReply(
             workflow.Id, workflow.Kind.ToString().ToLowerInvariant(), workflow.Owner, stored.State.ToString().ToLowerInvariant(),
-            $"{workflow.Environment.Name}:{workflow.Environment.Version}", fold.Fold(NodeBits.Range(fold.Roster.Count)), fold.Roster.Count,
+            workflow.Environment.Word, fold.Fold(NodeBits.Range(fold.Roster.Count)), fold.Roster.Count,
             fold.Fold(fold.Automaton.Ok), fold.Fold(fold.Automaton.Ko), workflow.CreatedAt, stored.EndedAt, fold.LastSeq,
             detailed ? [.. fold.Nodes(transferOf)] : [], detailed ? [.. fold.Failures()] : [])
         {
+            Wish = Wish(workflow),
+            MacroSteps = [.. fold.Plan.MacroSteps.Select(m => m.Name)],
             Breakpoint = workflow.Options.Breakpoint,
             BootProfile = workflow.Options.Profile?.File,
             Broadcast = Deployments.Said(workflow.Options.Broadcast),
         };
     }
 
-    static IResult Unknown(string id) => Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.OperationUnknown, $"there is no operation '{Core.Documents.DocumentError.Cut(id)}'"));
+    /// <summary>What is asked for in few words, as lists show it.</summary>
+    static string Wish(Workflow workflow) => workflow.Kind switch
+    {
+        WorkflowKind.Deploy => workflow.Environment.Word,
+        WorkflowKind.Reboot => $"reboot to {(workflow.Environment.Word is { Length: > 0 } word ? word : workflow.Reboot!.To.ToString().ToLowerInvariant())}",
+        WorkflowKind.Power => $"power {workflow.Power!.Action.ToString().ToLowerInvariant()}",
+    };
+
+    internal static IResult Unknown(string id) => Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.OperationUnknown, $"there is no operation '{Core.Documents.DocumentError.Cut(id)}'"));
 }

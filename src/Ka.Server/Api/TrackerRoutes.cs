@@ -3,8 +3,10 @@ using Ka.Broadcast.Torrent;
 using Ka.Core.Documents;
 using Ka.Core.Environments;
 using Ka.Core.Faults;
+using Ka.Core.Rights;
 using Ka.Server.Environments;
 using Ka.Server.Hosting;
+using Ka.Server.Identity;
 using Ka.Store;
 
 namespace Ka.Server.Api;
@@ -17,9 +19,9 @@ public static class TrackerRoutes
 
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet(Path + "{secret}", Announce).Needs(Audience.BootingNodes, "none").ExcludeFromDescription();
+        routes.MapGet(Path + "{secret}", Announce).Needs(Audience.BootingNodes, Right.None).ExcludeFromDescription();
         routes.MapGet("/api/v1/environments/{name}/torrent", TorrentAsync)
-            .Needs(Audience.Users, "view").Produces(StatusCodes.Status200OK, contentType: "application/x-bittorrent");
+            .Needs(Audience.Users, Right.View).Produces(StatusCodes.Status200OK, contentType: "application/x-bittorrent");
     }
 
     /// <summary>Who knows the path takes part. A public environment's torrent begins with the first who asks for it.</summary>
@@ -32,9 +34,9 @@ public static class TrackerRoutes
     }
 
     static async Task<IResult> TorrentAsync(
-        string name, int? version, EnvironmentCatalogue catalogue, TorrentSource torrents, FileStore files, ServerSecrets secrets, CancellationToken cancel)
+        string name, int? version, Requester who, EnvironmentCatalogue catalogue, TorrentSource torrents, FileStore files, ServerSecrets secrets, CancellationToken cancel)
     {
-        if (catalogue.Find(name, version) is not { } environment)
+        if (catalogue.FindFor(who.Caller, name, version) is not { } environment)
             return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{DocumentError.Cut(name)}'"));
         if (environment.Visibility != Visibility.Public)
             return Problems.Of(StatusCodes.Status403Forbidden, Fault.Of(

@@ -6,7 +6,7 @@ using Ka.Core.NodeSets;
 
 namespace Ka.Server.Configuration;
 
-/// <summary>Where people and programs reach the server: <c>unix:PATH</c> or <c>ADDRESS:PORT</c>.</summary>
+/// <summary>Where people and programs reach the server: <c>unix:PATH</c>, where the kernel says who they are, or <c>ADDRESS:PORT</c> by TLS.</summary>
 public sealed record UserListener(string? SocketPath, IPEndPoint? EndPoint);
 
 /// <summary>Where nodes reach the server.</summary>
@@ -39,5 +39,10 @@ public sealed record SiteConfiguration(
     GroupTable Groups,
     int NodeLimit)
 {
+    public AuthSettings Auth { get; init; } = AuthSettings.Default;
+
+    /// <summary>Most nodes of one deployment that does not say how many it means.</summary>
+    public int AtOnceLimit { get; init; } = int.MaxValue;
+
     public IEnumerable<(Cluster Cluster, ClusterNode Node)> AllNodes => Clusters.SelectMany(c => c.Nodes.Select(n => (c, n)));
 }

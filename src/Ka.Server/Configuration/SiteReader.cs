@@ -29,7 +29,7 @@ public static class SiteReader
         if (Load(path, findings) is not { } file)
             return new SiteReading(null, findings.ToImmutable());
         var binder = new YamlBinder();
-        var root = binder.Mapping(file.Root, "the server configuration", "server", "boot", "minimal", "clusters", "groups", "limits");
+        var root = binder.Mapping(file.Root, "the server configuration", "server", "auth", "boot", "minimal", "clusters", "groups", "limits");
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         var server = root.Section("server", "name", "state", "users", "nodes");
         var nodes = server.Section("nodes", "address", "http", "agent", "chain", "torrent");
@@ -42,7 +42,11 @@ public static class SiteReader
             Minimal(root.Section("minimal", "directory", "params"), folder),
             [],
             Groups(root.Section("groups", "files", "default"), folder, findings),
-            root.Section("limits", "nodes").Int("nodes", 1, 1_000_000, 10_000));
+            root.Section("limits", "nodes", "at-once").Int("nodes", 1, 1_000_000, 10_000))
+        {
+            AtOnceLimit = root.Section("limits", "nodes", "at-once").Int("at-once", 1, 1_000_000, int.MaxValue),
+            Auth = AuthReader.Read(root.Section("auth", "admins", "operators", "viewers", "htpasswd", "certificate", "key"), folder),
+        };
         if (!root.Has("server"))
             binder.Refuse(file.Root.At, Code, "the server configuration lacks 'server'");
         var clusters = ImmutableArray.CreateBuilder<Cluster>();

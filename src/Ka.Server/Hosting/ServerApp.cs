@@ -4,11 +4,13 @@ using Ka.Boot;
 using Ka.Boot.Http;
 using Ka.Broadcast;
 using Ka.Broadcast.Torrent;
+using Ka.Core.Rights;
 using Ka.Server.Agents;
 using Ka.Server.Api;
 using Ka.Server.Boot;
 using Ka.Server.Configuration;
 using Ka.Server.Environments;
+using Ka.Server.Identity;
 using Ka.Server.Workflows;
 using Ka.Store;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -35,15 +37,18 @@ public static class ServerApp
         builder.Logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning);
         AddParts(builder.Services, site, secrets, configuration);
         builder.Services.AddOpenApi("v1");
+        // What cannot be bound is said as a problem like everything else.
+        builder.Services.Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true);
         var app = builder.Build();
         app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(5), KeepAliveTimeout = TimeSpan.FromSeconds(20) });
         app.UseRouting();
         app.UseMiddleware<UnexpectedExceptions>();
-        app.UseAccess(secrets);
+        app.UseAccess(app.Services.GetRequiredService<Authentication>());
         MapUsers(app);
         AgentRoutes.Map(app);
         TrackerRoutes.Map(app);
-        app.MapGroup("").Needs(Audience.BootingNodes, "none").MapBoot(app.Services.GetRequiredService<BootServer>());
+        app.MapGroup("").Needs(Audience.BootingNodes, Right.None).MapBoot(app.Services.GetRequiredService<BootServer>());
+        app.Lifetime.ApplicationStarted.Register(() => OpenSockets(configuration));
         if (withNetworkBoot && configuration.Boot is { Interface: not null } and not { Dhcp: DhcpMode.Off, Tftp: false })
             app.Services.GetRequiredService<BootServer>().Start();
         return app;
@@ -52,21 +57,29 @@ public static class ServerApp
     public static void MapUsers(IEndpointRouteBuilder app)
     {
         Deployments.Map(app);
+        Reboots.Map(app);
+        Powers.Map(app);
         Operations.Map(app);
+        Retries.Map(app);
+        NodeUse.Map(app);
+        Stats.Map(app);
+        Metrics.Map(app);
         Api.Environments.Map(app);
         Imports.Map(app);
         Nodes.Map(app);
         NodeChecks.Map(app);
         AgentProgram.Map(app);
+        Rights.Map(app);
+        Tokens.Map(app);
         Meta.Map(app);
-        app.MapOpenApi("/openapi/{documentName}.json").Needs(Audience.Users, "none");
+        app.MapOpenApi("/openapi/{documentName}.json").Needs(Audience.Users, Right.None);
     }
 
     static void AddParts(IServiceCollection services, Site site, ServerSecrets secrets, SiteConfiguration configuration)
     {
         services.AddSingleton(site).AddSingleton(secrets).AddSingleton(TimeProvider.System);
         services.AddSingleton(_ => new Database(Path.Combine(configuration.StateDirectory, "ka.db")));
-        services.AddSingleton<Journal>().AddSingleton<WorkflowTable>().AddSingleton<NodeTable>().AddSingleton<LogTable>().AddSingleton<EnvironmentCatalogue>();
+        services.AddSingleton<Journal>().AddSingleton<WorkflowTable>().AddSingleton<NodeTable>().AddSingleton<LogTable>().AddSingleton<RunTable>().AddSingleton<OutOfUseTable>().AddSingleton<EnvironmentCatalogue>();
         services.AddSingleton(_ => new FileStore(Path.Combine(configuration.StateDirectory, "files")));
         services.AddSingleton(_ => new SiteKeys(configuration.StateDirectory));
         services.AddSingleton<AgentHub>().AddSingleton<NodeBoots>().AddSingleton<BootDirectory>();
@@ -79,9 +92,19 @@ public static class ServerApp
         services.AddSingleton(s => new WorkflowResources(
             s.GetRequiredService<AgentHub>(), s.GetRequiredService<NodeBoots>(), s.GetRequiredService<BootDirectory>(), site, s.GetRequiredService<SiteKeys>(), s.GetRequiredService<ChainSource>(), configuration.Nodes.Address,
             s.GetRequiredService<FileStore>(), secrets, s.GetRequiredService<Journal>(), s.GetRequiredService<WorkflowTable>(), s.GetRequiredService<NodeTable>(),
-            s.GetRequiredService<LogTable>(), s.GetRequiredService<TorrentSource>(), s.GetRequiredService<TorrentTools>(), TimeProvider.System));
-        services.AddSingleton<WorkflowHost>().AddHostedService(s => s.GetRequiredService<WorkflowHost>());
+            s.GetRequiredService<LogTable>(), s.GetRequiredService<RunTable>(), s.GetRequiredService<OutOfUseTable>(), s.GetRequiredService<TorrentSource>(), s.GetRequiredService<TorrentTools>(), TimeProvider.System));
+        services.AddSingleton<Acceptance>().AddSingleton<WorkflowHost>().AddHostedService(s => s.GetRequiredService<WorkflowHost>());
+        AddIdentity(services, configuration);
         services.AddHostedService<BootWatch>();
+    }
+
+    static void AddIdentity(IServiceCollection services, SiteConfiguration configuration)
+    {
+        services.AddSingleton(configuration.Auth).AddSingleton<GrantTable>().AddSingleton<TokenTable>().AddSingleton<Accounts>().AddSingleton<Authentication>().AddSingleton<NodeRights>();
+        services.AddSingleton(s => new RightsWatch(
+            s.GetRequiredService<NodeRights>(), s.GetRequiredService<Authentication>(), () => s.GetRequiredService<WorkflowHost>().Running, s.GetRequiredService<WorkflowHost>().Cancel,
+            s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<RightsWatch>>()));
+        services.AddHostedService<RightsWatching>();
     }
 
     static Ka.Boot.BootSettings BootSettingsOf(SiteConfiguration configuration)
@@ -107,16 +130,17 @@ public static class ServerApp
         kestrel.Limits.MaxConcurrentConnections = 20_000;
         kestrel.Limits.MaxRequestBodySize = FileStore.SizeLimit;
         kestrel.Limits.MinRequestBodyDataRate = null;
+        System.Security.Cryptography.X509Certificates.X509Certificate2? certificate = null;
         foreach (var user in configuration.Users)
         {
             if (user.SocketPath is { } path)
             {
                 Directory.CreateDirectory(Path.GetDirectoryName(path)!);
                 File.Delete(path);
-                kestrel.ListenUnixSocket(path);
+                kestrel.ListenUnixSocket(path, PeerCredentials.On);
             }
             else
-                kestrel.Listen(user.EndPoint!);
+                kestrel.Listen(user.EndPoint!, listen => listen.UseHttps(certificate ??= UserCertificate.Open(configuration, DateTimeOffset.UtcNow)));
         }
         var nodes = configuration.Nodes;
         kestrel.Listen(nodes.Address, nodes.Http, listen => Serve(listen, Audience.BootingNodes));
@@ -125,6 +149,13 @@ public static class ServerApp
             Serve(listen, Audience.Agents);
             listen.UseHttps(secrets.Certificate);
         });
+    }
+
+    /// <summary>Whoever is on this machine may connect: the kernel says who it is.</summary>
+    static void OpenSockets(SiteConfiguration configuration)
+    {
+        foreach (var path in configuration.Users.Select(u => u.SocketPath).OfType<string>())
+            File.SetUnixFileMode(path, (UnixFileMode)0b110_110_110);
     }
 
     static void Serve(ListenOptions listen, Audience audience)

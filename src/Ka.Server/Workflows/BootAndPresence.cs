@@ -50,6 +50,8 @@ sealed class BootPort(Workflow workflow, NodeBoots boots) : IBoot
 /// <summary>The presence port of one workflow: agents by their nonce, deployed systems by their host key.</summary>
 sealed class PresencePort(string workflow, ImmutableArray<ClusterNode> roster, AgentHub hub, NodeBoots boots, NodeTable table, TimeProvider clock) : IPresence
 {
+    static readonly TimeSpan LookPeriod = TimeSpan.FromMilliseconds(250);
+
     public IAsyncEnumerable<NodeResult> AgentsAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel) =>
         FanOut.Over(nodes, pace, (index, token) => AgentAsync(roster[index].Name, pace, token), index => Late(roster[index].Name), cancel);
 
@@ -63,6 +65,16 @@ sealed class PresencePort(string workflow, ImmutableArray<ClusterNode> roster, A
                 return Fault.Of(FaultCodes.BootNoDhcp, $"no DHCP request came within {patience.TotalSeconds:0} s of the reset");
         }
         await arrival;
+        return null;
+    }
+
+    public IAsyncEnumerable<NodeResult> LoadedAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel) =>
+        FanOut.Over(nodes, pace, (index, token) => LoadedAsync(roster[index].Name, token), index => Late(roster[index].Name), cancel);
+
+    async Task<Fault?> LoadedAsync(string node, CancellationToken cancel)
+    {
+        while (boots.WishOf(node).Stage != BootStage.Kernel)
+            await Task.Delay(LookPeriod, clock, cancel);
         return null;
     }
 

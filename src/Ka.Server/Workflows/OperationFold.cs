@@ -40,10 +40,19 @@ public sealed class OperationFold
     /// <summary>Nodes that a cancellation ended.</summary>
     NodeBits _cancelled = NodeBits.Empty;
 
+    Fault _whyCancelled = Fault.Of(FaultCodes.OperationCancelled, "the operation was cancelled");
+
     public bool WasCancelled => !_cancelled.IsEmpty;
 
     /// <summary>The plan is a pure function of what was accepted, so it is never stored.</summary>
-    public static Plan PlanOf(Workflow workflow)
+    public static Plan PlanOf(Workflow workflow) => workflow.Kind switch
+    {
+        WorkflowKind.Deploy => DeployPlan(workflow),
+        WorkflowKind.Reboot => OperationPlans.Reboot(workflow.Reboot!, workflow.Cluster, workflow.AuthorizedKeys.Length > 0),
+        WorkflowKind.Power => OperationPlans.Power(workflow.Power!, workflow.Cluster),
+    };
+
+    static Plan DeployPlan(Workflow workflow)
     {
         var outcome = Planner.Accepted(new DeployRequest(workflow.Environment, workflow.Cluster, workflow.Cluster.Nodes, workflow.AuthorizedKeys.Length > 0, null, workflow.Verify)
         {
@@ -84,7 +93,8 @@ public sealed class OperationFold
                 return ("started", started.Nodes, null, []);
             case EngineEvent.GatherElapsed elapsed:
                 return ("gathered", before.Gathering.GetValueOrDefault(elapsed.At, NodeBits.Empty), elapsed.At, []);
-            case EngineEvent.Cancelled:
+            case EngineEvent.Cancelled cancelled:
+                _whyCancelled = cancelled.Why ?? Fault.Of(FaultCodes.OperationCancelled, $"cancelled by {cancelled.By}");
                 _cancelled |= before.Nodes - before.Ok - before.Ko;
                 return ("cancelled", before.Nodes - before.Ok - before.Ko, null, []);
             case EngineEvent.Results results:
@@ -152,14 +162,14 @@ public sealed class OperationFold
                 place.At.Try > 0 || place.At.Strategy > 0 ? failure : null, transfer?.Phase, transfer?.Done ?? 0, transfer?.Total, transfer?.BytesPerSecond ?? 0) { Slow = transfer?.Slow };
         }
         var state = Automaton.Ok.Contains(index) ? "ok" : Automaton.Ko.Contains(index) ? "failed" : "queued";
-        return new NodeProgress(Roster[index], state, state == "ok" ? Plan.MacroSteps.Length : 0, null, null, null, 0, state == "failed" ? failure ?? FaultCodes.OperationCancelled.Text : null, null, 0, null, 0);
+        return new NodeProgress(Roster[index], state, state == "ok" ? Plan.MacroSteps.Length : 0, null, null, null, 0, state == "failed" ? failure ?? _whyCancelled.Code.Text : null, null, 0, null, 0);
     }
 
     /// <summary>The nodes that failed, those that failed alike together.</summary>
     public IEnumerable<FailureReply> Failures()
     {
         var alike = Automaton.Ko
-            .Select(n => (Node: n, Failure: _failures.TryGetValue(n, out var f) && !_cancelled.Contains(n) ? f : (Fault.Of(FaultCodes.OperationCancelled, "the operation was cancelled"), default, 0)))
+            .Select(n => (Node: n, Failure: _failures.TryGetValue(n, out var f) && !_cancelled.Contains(n) ? f : (_whyCancelled, default, 0)))
             .GroupBy(n => (n.Failure.Item1.Code, n.Failure.Item1.Message, n.Failure.Item2, n.Failure.Item3));
         foreach (var group in alike)
         {

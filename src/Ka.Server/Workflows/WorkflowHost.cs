@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using System.Net;
 using Ka.Broadcast;
 using Ka.Broadcast.Torrent;
+using Ka.Core.Faults;
 using Ka.Core.Nodes;
 using Ka.Drivers.Power;
 using Ka.Engine;
@@ -10,9 +11,11 @@ using Ka.Engine.Automata;
 using Ka.Engine.Planning;
 using Ka.Engine.Workflows;
 using Ka.Server.Agents;
+using Ka.Server.Api;
 using Ka.Server.Boot;
 using Ka.Server.Environments;
 using Ka.Server.Hosting;
+using Ka.Server.Statistics;
 using Ka.Store;
 
 namespace Ka.Server.Workflows;
@@ -20,7 +23,7 @@ namespace Ka.Server.Workflows;
 /// <summary>What workflows need of the server.</summary>
 public sealed record WorkflowResources(
     AgentHub Hub, NodeBoots Boots, BootDirectory Directory, Site Site, SiteKeys Keys, ChainSource Source, IPAddress Address, FileStore Files, ServerSecrets Secrets,
-    Journal Journal, WorkflowTable Workflows, NodeTable Nodes, LogTable Logs, TorrentSource Torrents, TorrentTools TorrentTools, TimeProvider Clock);
+    Journal Journal, WorkflowTable Workflows, NodeTable Nodes, LogTable Logs, RunTable Runs, OutOfUseTable OutOfUse, TorrentSource Torrents, TorrentTools TorrentTools, TimeProvider Clock);
 
 /// <summary>A workflow of this process.</summary>
 public sealed class LiveWorkflow
@@ -56,8 +59,14 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
 
     public LiveWorkflow? Find(string id) => _live.GetValueOrDefault(id);
 
-    public Task StartAsync(CancellationToken cancellationToken)
+    /// <summary>The workflows that run in this process.</summary>
+    public IEnumerable<Workflow> Running => _live.Values.Select(l => l.Workflow);
+
+    public async Task StartAsync(CancellationToken cancellationToken)
     {
+        foreach (var id in have.Runs.Missing())
+            if (have.Workflows.Find(id) is { } ended)
+                Count(ended.Workflow);
         foreach (var stored in have.Workflows.Running())
         {
             var workflow = stored.Workflow;
@@ -68,9 +77,11 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
             var fold = new OperationFold(workflow);
             foreach (var entry in journal)
                 fold.Apply(entry);
-            Launch(fold, fence);
+            if (have.OutOfUse.Stopped() is { } stop)
+                await EndAsync(fold, fence, stop, cancellationToken);
+            else
+                Launch(fold, fence);
         }
-        return Task.CompletedTask;
     }
 
     public async Task StopAsync(CancellationToken cancellationToken) => await _stopping.CancelAsync();
@@ -78,13 +89,20 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
     public void Dispose() => _stopping.Dispose();
 
     /// <summary>Begins a workflow that is already durable.</summary>
-    public void Start(Workflow workflow, long fence) => Launch(new OperationFold(workflow), fence);
+    public void Start(Workflow workflow, long fence)
+    {
+        // A reboot recognises the system by the host key of the deployment that brought it.
+        if (workflow.Kind == WorkflowKind.Reboot)
+            have.Nodes.SetFacts(workflow.Id, workflow.NodeNames.SelectMany(n => have.Nodes.RecentFacts(n, "hostKey", workflow.Id).Take(1).Select(key => (n, "hostKey", key))));
+        Launch(new OperationFold(workflow), fence);
+    }
 
-    public bool Cancel(string id, string by)
+    /// <param name="why">What its unfinished nodes are told; null when a person just wished it.</param>
+    public bool Cancel(string id, string by, Fault? why = null)
     {
         if (Find(id) is not { } live)
             return false;
-        live.Runner.Cancel(by);
+        live.Runner.Cancel(by, why);
         return true;
     }
 
@@ -127,7 +145,9 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
             if (_stopping.IsCancellationRequested)
                 return;
             have.Boots.Forget(workflow.Id);
-            if (!have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow()))
+            if (have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow()))
+                Count(workflow);
+            else
                 LogFenced(workflow.Id, fence);
             LogEnded(workflow.Id, fold.State, fold.Automaton.Ok.Count, fold.Automaton.Ko.Count, live.Runner.OwnTime.TotalMilliseconds);
         }
@@ -146,17 +166,32 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
         }
     }
 
+    /// <summary>Ends a workflow that the last process left, without any of its steps: everything is stopped.</summary>
+    async Task EndAsync(OperationFold fold, long fence, OutOfUse stop, CancellationToken cancel)
+    {
+        var workflow = fold.Workflow;
+        var entries = ImmutableArray.CreateBuilder<JournalEntry>();
+        if (fold.LastSeq == 0)
+            entries.Add(new JournalEntry(1, have.Clock.GetUtcNow(), new EngineEvent.Started(fold.Roster.All)));
+        entries.Add(new JournalEntry(fold.LastSeq + entries.Count + 1, have.Clock.GetUtcNow(), new EngineEvent.Cancelled(stop.By, NodeUse.Stopped(stop))));
+        await have.Journal.AppendAsync(workflow.Id, entries.ToImmutable(), cancel);
+        foreach (var entry in entries)
+        {
+            var (after, decisions) = fold.Automaton.Apply(entry.Event);
+            fold.Apply(entry);
+            Note(workflow, new WorkflowTurn(entry, decisions, after));
+        }
+        have.Boots.Forget(workflow.Id);
+        have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow());
+        Count(workflow);
+    }
+
+    void Count(Workflow workflow) => have.Runs.Add(RunFold.Of(workflow, have.Journal.Read(workflow.Id)));
+
     void Note(Workflow workflow, WorkflowTurn turn)
     {
-        var now = turn.Entry.At;
-        var environment = $"{workflow.Environment.Name}:{workflow.Environment.Version}";
-        var states = new List<NodeState>();
-        if (turn.Entry.Event is EngineEvent.Started started)
-            states.AddRange(started.Nodes.Select(n => new NodeState(workflow.NodeNames[n], "deploying", environment, workflow.Id, null, now)));
-        foreach (var finish in turn.Decisions.OfType<Decision.Finish>())
-            states.AddRange(finish.Nodes.Select(n => new NodeState(
-                workflow.NodeNames[n], finish.Fault is null ? workflow.Options.Breakpoint is null ? "deployed" : "at breakpoint" : "failed", environment, workflow.Id, finish.Fault, now)));
-        if (states.Count > 0)
+        var states = NodeNotes.Of(workflow, turn, have.Nodes.States).ToArray();
+        if (states.Length > 0)
             have.Nodes.SetStates(states);
     }
 

@@ -156,9 +156,12 @@ public class LiveTests
     [InlineData("mine", null, "KA_TOKEN=said KA_TOKEN_FILE=theirs", "in mine")]
     [InlineData(null, null, "KA_TOKEN=said KA_TOKEN_FILE=theirs", "said")]
     [InlineData(null, "demo", "KA_TOKEN_FILE=theirs", "in theirs")]
-    [InlineData(null, "demo", "", "in in /run/ka/lab/demo/state/kad/token")]
-    [InlineData(null, null, "", "in /var/lib/ka/token")]
-    public void A_token_is_found_in_the_same_order(string? file, string? lab, string variables, string? token) => Assert.Equal(token, Find(null, file, lab, variables, Site).Token);
+    [InlineData(null, "demo", "HOME=/h", null)]
+    [InlineData(null, null, "HOME=/h", null)]
+    [InlineData(null, null, "HOME=/h KA_SERVER=https://b:2", "in /h/.config/ka/token")]
+    [InlineData(null, null, "HOME=/h XDG_CONFIG_HOME=/c KA_SERVER=https://b:2", "in /c/ka/token")]
+    [InlineData(null, null, "KA_TOKEN=said KA_SERVER=https://b:2", "said")]
+    public void A_token_is_found_in_the_same_order_and_on_a_unix_socket_none_is_needed(string? file, string? lab, string variables, string? token) => Assert.Equal(token, Find(null, file, lab, variables, Site).Token);
 
     static ServerAddress Find(string? server, string? file, string? lab, string variables, string sockets)
     {

@@ -128,6 +128,17 @@ public class PowerControlTests
         Assert.Equal(FaultCodes.PowerRefused, faults?.Code);
     }
 
+    [Fact]
+    public void A_cycle_sees_the_power_go_before_it_switches_on_and_never_trusts_a_reset()
+    {
+        var bmc = new Bmc(true, PowerVerb.On, PowerVerb.Off, PowerVerb.Reset, PowerVerb.BootNetwork);
+        var (fault, elapsed) = Apply(bmc, PowerAction.Cycle);
+        Assert.Null(fault);
+        Assert.Equal([PowerVerb.SoftOff, PowerVerb.Off, PowerVerb.BootNetwork, PowerVerb.On], bmc.Asked);
+        Assert.InRange(elapsed, TimeSpan.FromSeconds(20), TimeSpan.FromSeconds(21));
+        Assert.Equal(FaultCodes.PowerNoEffect, Apply(new Bmc(true, PowerVerb.On, PowerVerb.Reset), PowerAction.Cycle).Fault?.Code);
+    }
+
     static (Fault? Fault, TimeSpan Elapsed) Reboot(Bmc bmc, bool resumed = false, bool checkedIn = false) => Run(_ => bmc, PowerAction.Reboot, resumed, checkedIn);
 
     static (Fault? Fault, TimeSpan Elapsed) Apply(Bmc bmc, PowerAction action) => Run(_ => bmc, action, false, false);

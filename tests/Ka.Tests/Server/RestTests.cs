@@ -1,40 +1,18 @@
 using System.Net;
 using System.Net.ServerSentEvents;
 using System.Text.Json;
-using System.Text.RegularExpressions;
 using Ka.Core.BootProfiles;
 using Ka.Protocol.Rest;
-using Ka.Server.Api;
 using Ka.Server.Boot;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Ka.Tests.Server;
 
-public sealed partial class RestTests(RunningServer server) : IClassFixture<RunningServer>
+public sealed class RestTests(RunningServer server) : IClassFixture<RunningServer>
 {
     static CancellationToken Cancel => TestContext.Current.CancellationToken;
-
-    [Fact]
-    public async Task Every_route_says_for_whom_it_is_and_what_right_it_needs_and_lets_nobody_else_in()
-    {
-        var routes = ((IEndpointRouteBuilder)server.App).DataSources.SelectMany(d => d.Endpoints).OfType<RouteEndpoint>().ToArray();
-        Assert.True(routes.Length > 15);
-        foreach (var route in routes)
-        {
-            var access = route.Metadata.GetMetadata<RouteAccess>();
-            Assert.True(access is { Right.Length: > 0 }, route.DisplayName);
-            var path = Parameter().Replace(route.RoutePattern.RawText!, m => m.Value.Contains(":int", StringComparison.Ordinal) ? "1" : "x");
-            var method = route.Metadata.GetMetadata<HttpMethodMetadata>()?.HttpMethods[0] ?? "GET";
-            var reply = await server.WithoutToken.SendAsync(new HttpRequestMessage(new HttpMethod(method), "/" + path.TrimStart('/')), Cancel);
-            if (access!.Audience != Audience.Users)
-                Assert.True(reply.StatusCode == HttpStatusCode.NotFound, $"{method} {path}: {reply.StatusCode}");
-            else if (access.Right != "none")
-                Assert.True(reply.StatusCode == HttpStatusCode.Unauthorized, $"{method} {path}: {reply.StatusCode}");
-        }
-    }
 
     [Fact]
     public async Task The_listeners_of_the_nodes_serve_nothing_of_the_people()
@@ -236,7 +214,4 @@ public sealed partial class RestTests(RunningServer server) : IClassFixture<Runn
             await Task.Yield();
         }
     }
-
-    [GeneratedRegex(@"\{[^}]*\}")]
-    private static partial Regex Parameter();
 }

@@ -14,11 +14,15 @@ using Ka.Protocol.Rest;
 using Ka.Server.Configuration;
 using Ka.Server.Hosting;
 using Ka.Simulation;
+using Ka.Store;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Ka.Tests.Server;
 
-/// <summary>A whole server in this process: a Unix socket for people, loopback ports of the kernel's choice for nodes.</summary>
+/// <summary>A whole server in this process: a Unix socket and TLS on 127.0.0.2 for people, loopback ports of the kernel's choice for nodes. Olga is operator, vera viewer, everybody else a user.</summary>
 public sealed class RunningServer : IAsyncLifetime
 {
     readonly TemporaryDirectory _directory = new();
@@ -28,24 +32,56 @@ public sealed class RunningServer : IAsyncLifetime
 
     public HttpClient Http { get; private set; } = null!;
 
+    /// <summary>From another machine, with nothing that proves anything.</summary>
     public HttpClient WithoutToken { get; private set; } = null!;
+
+    /// <summary>On the Unix socket, with nothing but the kernel's word.</summary>
+    public HttpClient Local { get; private set; } = null!;
+
+    Uri _remote = null!;
+
+    public const string PasswordOfPaul = "U*U";
+
+    public string PathOf(string relative) => _directory[relative];
 
     public async ValueTask InitializeAsync()
     {
         _directory.Write("minimal/vmlinuz", "kernel");
+        _directory.Write("htpasswd", "paul:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\nplain:secret\n");
         _directory.Write("minimal/initramfs.zst", "initramfs");
-        _app = ServerApp.Build(Configuration(), withNetworkBoot: false);
-        await _app.StartAsync();
-        WithoutToken = Client(null);
-        Http = Client(File.ReadAllText(_directory["state/token"]).Trim());
+        foreach (var file in (string[])["on", "rouge-1", "rouge-2", "rouge-3"])
+            _directory.Write("power/" + file, "on\n");
+        _directory.Write("power/off", "off\n");
+        await StartAsync();
         await SendAsync(Image());
         Assert.Equal(HttpStatusCode.Created, (await ApplyAsync(Description)).StatusCode);
+    }
+
+    async Task StartAsync()
+    {
+        _app = ServerApp.Build(Configuration(), withNetworkBoot: false);
+        await _app.StartAsync();
+        _remote = new Uri(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single(a => a.StartsWith("https://127.0.0.2", StringComparison.Ordinal)) + "/api/v1/");
+        WithoutToken = Remote(null);
+        Http = Client(File.ReadAllText(_directory["state/token"]).Trim());
+        Local = Client(null);
+    }
+
+    /// <summary>Ends the server as a stop of its process does, and starts it again on the same state.</summary>
+    /// <param name="whileDown">Gets the state directory.</param>
+    public async Task RestartAsync(Action<string>? whileDown = null)
+    {
+        await _app!.StopAsync();
+        await _app.DisposeAsync();
+        whileDown?.Invoke(_directory["state"]);
+        await StartAsync();
     }
 
     public async ValueTask DisposeAsync()
     {
         Http?.Dispose();
         WithoutToken?.Dispose();
+        Local?.Dispose();
         if (_app is not null)
         {
             await _app.StopAsync();
@@ -76,11 +112,49 @@ public sealed class RunningServer : IAsyncLifetime
             })],
         };
         var other = SimulatedDeployment.SampleCluster(["bleu-1"]);
+        var switched = SimulatedDeployment.SampleCluster(["rouge-1", "rouge-2", "rouge-3"]);
         return new SiteConfiguration(
-            "test", _directory["state"], [new UserListener(_directory["kad.sock"], null)], new NodeListener(IPAddress.Loopback, 0, 0, 0) { Torrent = 0 },
+            "test", _directory["state"], [new UserListener(_directory["kad.sock"], null), new UserListener(null, new IPEndPoint(IPAddress.Parse("127.0.0.2"), 0))], new NodeListener(IPAddress.Loopback, 0, 0, 0) { Torrent = 0 },
             new BootNetworkSettings(DhcpMode.Off, null, IPAddress.Parse("10.0.0.0"), 24, null, [], false, "/usr/lib/ipxe"),
-            new MinimalSettings(_directory["minimal"], []), [cluster, other with { Name = "bleu" }], GroupTable.Empty, NodeLimit: 100);
+            new MinimalSettings(_directory["minimal"], []), [cluster, other with { Name = "bleu" }, switched with { Name = "rouge", Nodes = [.. switched.Nodes.Select(Switched)] }], GroupTable.Empty, NodeLimit: 100)
+        {
+            Auth = new AuthSettings(["root"], ["olga"], ["vera"], _directory["htpasswd"], null, null),
+        };
     }
+
+    /// <summary>From another machine.</summary>
+    public HttpClient Remote(AuthenticationHeaderValue? proof)
+    {
+        var client = new HttpClient(new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator }) { BaseAddress = _remote };
+        client.DefaultRequestHeaders.Authorization = proof;
+        return client;
+    }
+
+    /// <summary>Somebody by a token of their own, from another machine.</summary>
+    public async Task<HttpClient> AsAsync(string name, string? role = null)
+    {
+        var made = await PostAsync("tokens", JsonSerializer.Serialize(new TokenBody(name, role, "", 3600), RestJson.Default.TokenBody));
+        Assert.Equal(HttpStatusCode.Created, made.StatusCode);
+        return Remote(new AuthenticationHeaderValue("Bearer", JsonSerializer.Deserialize(await made.Content.ReadAsStringAsync(), RestJson.Default.TokenReply)!.Token));
+    }
+
+    /// <summary>What a node last got, as if it had been deployed.</summary>
+    public void SetLast(string node, string environment) => _app!.Services.GetRequiredService<NodeTable>().SetStates([new NodeState(node, "deployed", environment, null, null, DateTimeOffset.UnixEpoch)]);
+
+    public static HttpContent Json(string json) => new StringContent(json, Encoding.UTF8, "application/json");
+
+    /// <summary>rouge-[1-3]: their power is what is written in a file; that of rouge-3 cannot be changed.</summary>
+    ClusterNode Switched(ClusterNode node, int i) => node with
+    {
+        Mac = $"52:54:00:00:01:0{i + 1}",
+        Address = $"10.0.1.{i + 1}",
+        Power = new PowerSettings("command", null, 623, null, null, 17, new Dictionary<string, ImmutableArray<string>>
+        {
+            ["status"] = ["/usr/bin/cat", _directory["power/{node}"]],
+            ["on"] = i == 2 ? ["/bin/false"] : ["/usr/bin/cp", _directory["power/on"], _directory["power/{node}"]],
+            ["off"] = i == 2 ? ["/bin/false"] : ["/usr/bin/cp", _directory["power/off"], _directory["power/{node}"]],
+        }.ToImmutableDictionary()),
+    };
 
     HttpClient Client(string? token)
     {

@@ -1,0 +1,148 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using Ka.Core.NodeSets;
+using Ka.Protocol.Rest;
+
+namespace Ka.Cli.Commands;
+
+/// <summary>How an operation is begun, followed and ended, the same for every command that starts one.</summary>
+sealed class Manner
+{
+    readonly Option<bool> _dryRun = new("--dry-run") { Description = "Say what would be done and change nothing" };
+    readonly Option<bool> _wait = new("--wait") { Description = "Follow to the end (default)" };
+    readonly Option<bool> _noWait = new("--no-wait") { Description = "Return as soon as the server has accepted" };
+    readonly Option<bool> _yes = new("--yes", "-y") { Description = "Do not ask" };
+    readonly Option<int?> _timeout = new("--timeout") { Description = "Stop watching after so many seconds; the operation goes on" };
+    readonly Option<bool> _verbose = new("--verbose", "-v") { Description = "Every step of every node" };
+    readonly Option<string?> _ok = new("--ok-nodes") { Description = "Write the nodes that ended well into this file, one a line" };
+    readonly Option<string?> _ko = new("--ko-nodes") { Description = "Write the nodes that failed into this file, one a line" };
+    readonly Option<string?> _script = new("--script") { Description = "Run this program at the end; it finds KA_OPERATION, KA_STATE, KA_OK and KA_FAILED in its environment" };
+    readonly Option<string?> _id = new("--write-id") { Description = "Write the id of the operation into this file as soon as it is accepted" };
+    readonly Option<string?> _minimum = new("--min-nodes") { Description = "Enough nodes for success: a number or a share as in 90%" };
+
+    public Manner(Command command)
+    {
+        foreach (var option in (Option[])[_dryRun, _wait, _noWait, _yes, _timeout, _verbose, _ok, _ko, _script, _minimum, _id])
+            command.Add(option);
+    }
+
+    public bool DryRun(ParseResult parsed) => parsed.GetValue(_dryRun);
+
+    public bool Asks(ParseResult parsed) => !DryRun(parsed) && !parsed.GetValue(_yes) && !Console.IsInputRedirected && Terminal.IsLive;
+
+    /// <summary>What contradicts itself, said, with the exit status; null when all is well.</summary>
+    public int? Misused(ParseResult parsed)
+    {
+        var (ok, ko, script) = (parsed.GetValue(_ok), parsed.GetValue(_ko), parsed.GetValue(_script));
+        string? why = null;
+        if (parsed.GetValue(_noWait) && (ok ?? ko ?? script ?? parsed.GetValue(_minimum)) is not null)
+            why = "--no-wait returns before there is anything to write, run or count: leave out --ok-nodes, --ko-nodes, --script and --min-nodes";
+        else if (ok is not null && ko is not null && Path.GetFullPath(ok) == Path.GetFullPath(ko))
+            why = $"--ok-nodes and --ko-nodes are the same file: {ok}";
+        else if (script is not null && (!File.Exists(script) || (File.GetUnixFileMode(script) & (UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute)) == 0))
+            why = $"--script {script} is no program that can be run";
+        else if (parsed.GetValue(_minimum) is { } text && Minimum(text, 100) is null)
+            why = $"--min-nodes '{text}' is neither a number nor a share such as 90%";
+        else
+            why = Empty(ok) ?? Empty(ko) ?? Empty(parsed.GetValue(_id));
+        if (why is not null)
+            Console.Error.WriteLine("ka: " + Terminal.Safe(why));
+        return why is null ? null : ExitCodes.Usage;
+    }
+
+    /// <summary>Makes the file anew, so that what cannot be written is said before anything is done; null when all is well.</summary>
+    static string? Empty(string? file)
+    {
+        try
+        {
+            if (file is not null)
+                File.WriteAllText(file, "");
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return e.Message;
+        }
+    }
+
+    /// <summary>Asks if need be, begins, follows and ends an operation of which nothing is erased.</summary>
+    public async Task<int> CarryOutAsync(Server server, ParseResult parsed, string doing, Func<bool, Task<Answer<OperationReply>>> post, CancellationToken cancel)
+    {
+        if (Misused(parsed) is { } wrong)
+            return wrong;
+        if (DryRun(parsed) || Asks(parsed))
+        {
+            var plan = await post(true);
+            if (plan.Value is not { } would)
+                return Terminal.Say(plan.Problem!);
+            if (DryRun(parsed))
+            {
+                if (Common.IsJson(parsed))
+                    Terminal.Json(would, RestJson.Default.OperationReply);
+                else
+                    Console.WriteLine(Terminal.Safe($"Would {doing} {would.Count} node(s): {would.Nodes}"));
+                Console.Error.WriteLine("Nothing was changed.");
+                return ExitCodes.Done;
+            }
+            Console.Error.Write(Terminal.Safe($"{char.ToUpperInvariant(doing[0])}{doing[1..]} {would.Count} node(s): {would.Nodes}? [y/N] "));
+            if (Console.ReadLine()?.Trim().ToLowerInvariant() is not ("y" or "yes"))
+                return ExitCodes.Cancelled;
+        }
+        var accepted = await post(false);
+        return accepted.Value is { } operation ? await EndAsync(server, parsed, operation, cancel) : Terminal.Say(accepted.Problem!);
+    }
+
+    /// <summary>What comes after an operation was accepted.</summary>
+    public async Task<int> EndAsync(Server server, ParseResult parsed, OperationReply operation, CancellationToken cancel)
+    {
+        if (parsed.GetValue(_id) is { } file)
+            await File.WriteAllTextAsync(file, operation.Id + "\n", cancel);
+        if (parsed.GetValue(_noWait))
+        {
+            if (Common.IsJson(parsed))
+                Terminal.Json(operation, RestJson.Default.OperationReply);
+            else
+                Console.WriteLine(operation.Id);
+            return ExitCodes.Done;
+        }
+        var (status, ended) = await Following.RunAsync(server, operation, parsed, parsed.GetValue(_verbose), parsed.GetValue(_timeout), cancel);
+        return ended is null ? status : await AfterAsync(parsed, ended, status, cancel);
+    }
+
+    async Task<int> AfterAsync(ParseResult parsed, OperationReply ended, int status, CancellationToken cancel)
+    {
+        try
+        {
+            if (parsed.GetValue(_ok) is { } ok)
+                await File.WriteAllLinesAsync(ok, Names(ended.Ok), cancel);
+            if (parsed.GetValue(_ko) is { } ko)
+                await File.WriteAllLinesAsync(ko, Names(ended.Failed), cancel);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Console.Error.WriteLine($"ka: {e.Message}");
+            return ExitCodes.BadData;
+        }
+        if (status == ExitCodes.SomeFailed && parsed.GetValue(_minimum) is { } text && Names(ended.Ok).Length >= Minimum(text, ended.Count))
+            status = ExitCodes.Done;
+        if (parsed.GetValue(_script) is not { } script)
+            return status;
+        var start = new ProcessStartInfo(Path.GetFullPath(script)) { UseShellExecute = false };
+        foreach (var (name, value) in ((string, string)[])[("KA_OPERATION", ended.Id), ("KA_STATE", ended.State), ("KA_OK", ended.Ok), ("KA_FAILED", ended.Failed)])
+            start.Environment[name] = value;
+        using var run = Process.Start(start)!;
+        await run.WaitForExitAsync(cancel);
+        if (run.ExitCode != 0)
+            Console.Error.WriteLine($"ka: {script} ended with status {run.ExitCode}");
+        return status == ExitCodes.Done && run.ExitCode != 0 ? ExitCodes.AllFailed : status;
+    }
+
+    static string[] Names(string nodes) => nodes.Length == 0 ? [] : [.. NodeSet.Parse(nodes).Select(n => n.Value)];
+
+    /// <summary>A number, or a share of all rounded up; null when the text is neither.</summary>
+    internal static int? Minimum(string text, int all) =>
+        text.EndsWith('%')
+            ? int.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var share) && share <= 100 ? (int)Math.Ceiling(all * share / 100.0) : null
+            : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
+}

@@ -1,0 +1,68 @@
+using System.CommandLine;
+
+namespace Ka.Cli.Commands;
+
+/// <summary>How every command that works on nodes is told which.</summary>
+sealed class Selection
+{
+    public readonly Option<string?> Nodes = new("--nodes", "-w") { Description = "Node set, as in node[1-4,7]" };
+    public readonly Option<string?> Without = new("--exclude", "-x") { Description = "But not these nodes" };
+    public readonly Option<string?> File = new("--nodes-file") { Description = "File with node sets, one a line; - is standard input" };
+
+    public Selection(Command command)
+    {
+        command.Add(Nodes);
+        command.Add(Without);
+        command.Add(File);
+    }
+
+    /// <summary>The parts of a node set between commas: each is taken away by itself, because operators are read from left to right.</summary>
+    internal static IEnumerable<string> Terms(string set)
+    {
+        var (depth, begin) = (0, 0);
+        for (var i = 0; i < set.Length; i++)
+        {
+            depth += set[i] switch { '[' => 1, ']' => -1, _ => 0 };
+            if (depth != 0 || set[i] != ',')
+                continue;
+            yield return set[begin..i];
+            begin = i + 1;
+        }
+        yield return set[begin..];
+    }
+
+    /// <summary>The node set as text; null when none is named. False, with the reason said, when it cannot be read.</summary>
+    public bool TryRead(ParseResult parsed, out string? nodes, out int status)
+    {
+        (nodes, status) = (null, ExitCodes.Done);
+        if (parsed.GetValue(Nodes) is null && parsed.GetValue(File) is null)
+            return true;
+        nodes = Read(parsed, out status);
+        return nodes is not null;
+    }
+
+    /// <summary>The node set as text; null, with the reason said and its exit status, when there is none. An empty selection never means all.</summary>
+    public string? Read(ParseResult parsed, out int status)
+    {
+        var (nodes, file) = (parsed.GetValue(Nodes), parsed.GetValue(File));
+        status = ExitCodes.Usage;
+        if (nodes is null && file is null)
+        {
+            Console.Error.WriteLine("ka: name the nodes with -w or --nodes-file; an empty selection never means all  (nodes.empty)");
+            return null;
+        }
+        if (file is not null)
+            try
+            {
+                var lines = (file == "-" ? Console.In.ReadToEnd() : System.IO.File.ReadAllText(file)).Split('\n').Select(l => l.Split('#')[0].Trim()).Where(l => l.Length > 0);
+                nodes = string.Join(',', nodes is null ? lines : lines.Prepend(nodes));
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                Console.Error.WriteLine($"ka: {file} cannot be read: {e.Message}  (nodes.invalid)");
+                status = ExitCodes.BadData;
+                return null;
+            }
+        return parsed.GetValue(Without) is { Length: > 0 } without ? string.Join('!', Terms(without).Prepend(nodes)) : nodes;
+    }
+}

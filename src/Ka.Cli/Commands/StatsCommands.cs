@@ -1,0 +1,105 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Serialization.Metadata;
+using Ka.Core.Documents;
+using Ka.Protocol.Rest;
+
+namespace Ka.Cli.Commands;
+
+/// <summary><c>ka stats summary|failing|slow|durations|causes|deploys</c>.</summary>
+static class StatsCommands
+{
+    public static Command Build()
+    {
+        var stats = new Command("stats", "How operations fared: what fails where, of what, and how long things take");
+        stats.Add(Report("summary", "Count operations and their nodes", RestJson.Default.SummaryRowArray, false,
+            ["KIND", "CLUSTER", "OPERATIONS", "RUNS", "OK", "FAILED", "CANCELLED", "OK_SHARE"],
+            r => [r.Kind, r.Cluster, N(r.Operations), N(r.Runs), N(r.Ok), N(r.Failed), N(r.Cancelled), N(r.OkShare)]));
+        stats.Add(Report("failing", "Nodes on which operations fail, the surest first (lower bound of the share of failures, 95 %)", RestJson.Default.FailingRowArray, true,
+            ["NODE", "CLUSTER", "RUNS", "FAILED", "SHARE", "LOWER", "CAUSE", "LAST", "SUGGESTED"],
+            r => [r.Node, r.Cluster, N(r.Runs), N(r.Failed), N(r.Share), N(r.LowerBound), r.Cause ?? "", At(r.LastFailure), r.Drain ? "drain" : ""]));
+        stats.Add(Report("slow", "Nodes that need longer than the others of their cluster", RestJson.Default.SlowRowArray, true,
+            ["NODE", "KIND", "CLUSTER", "RUNS", "MEDIAN", "USUAL", "RATIO"], r => [r.Node, r.Kind, r.Cluster, N(r.Runs), N(r.Median), N(r.Usual), N(r.Ratio)]));
+        stats.Add(Report("durations", "Seconds in each macro step and in all: half and 95 % of the nodes need less", RestJson.Default.DurationRowArray, false,
+            ["KIND", "CLUSTER", "STEP", "RUNS", "P50", "P95", "LONGEST"], r => [r.Kind, r.Cluster, r.Step, N(r.Runs), N(r.P50), N(r.P95), N(r.Longest)]));
+        stats.Add(Report("causes", "What operations fail of, and at which step", RestJson.Default.CauseRowArray, false,
+            ["CODE", "MACRO", "STEP", "COUNT", "NODES", "LAST"], r => [r.Code, r.Macro ?? "", r.Step ?? "", N(r.Count), N(r.Nodes), At(r.Last)]));
+        stats.Add(Report("deploys", "One line for each node of each deployment (--kind: of other operations)", RestJson.Default.RunRowArray, false, RunHeads, RunFields));
+        return stats;
+    }
+
+    internal static readonly string[] RunHeads =
+        ["OPERATION", "NODE", "KIND", "CLUSTER", "OWNER", "ENVIRONMENT", "STARTED", "ENDED", "RESULT", "CODE", "MACRO", "STEP", "FAILURES", "STEP1_S", "STEP2_S", "STEP3_S"];
+
+    internal static string[] RunFields(RunRow r) =>
+        [r.Operation, r.Node, r.Kind, r.Cluster, r.Owner, r.Environment, At(r.StartedAt), At(r.EndedAt), r.Result, r.Code ?? "", r.Macro ?? "", r.Step ?? "", N(r.Failures), N(r.Macro1), N(r.Macro2), N(r.Macro3)];
+
+    static Command Report<T>(string name, string description, JsonTypeInfo<T[]> type, bool withMinimum, string[] heads, Func<T, string[]> fields)
+    {
+        var kind = new Option<string?>("--kind") { Description = "Only of this kind: deploy, reboot or power" };
+        kind.AcceptOnlyFromAmong("deploy", "reboot", "power");
+        var environment = new Option<string?>("--env") { Description = "Only of this environment: NAME or NAME:VERSION" };
+        var operation = new Option<string?>("--operation") { Description = "Only of this operation" };
+        var since = new Option<string?>("--since") { Description = "Only what began since then (default -90d): " + Moments.Form };
+        var until = new Option<string?>("--until") { Description = "Only what began before then" };
+        var limit = new Option<int?>("--limit", "-n") { Description = "At most so many lines (default 1000)" };
+        var minimum = new Option<int?>("--min-runs") { Description = "Leave out nodes with fewer runs (default 3)" };
+        var command = new Command(name, description) { kind, environment, operation, since, until, limit };
+        var selection = new Selection(command);
+        var share = new Option<double?>("--min-share") { Description = "Leave out nodes that fail more seldom, 0 to 1" };
+        if (withMinimum)
+            command.Add(minimum);
+        if (name == "failing")
+            command.Add(share);
+        command.SetAction(async (parsed, cancel) =>
+        {
+            var now = DateTimeOffset.UtcNow;
+            foreach (var option in (Option<string?>[])[since, until])
+                if (parsed.GetValue(option) is { } text && !Moments.TryParse(text, now, out _))
+                {
+                    Console.Error.WriteLine(Terminal.Safe($"ka: {option.Name} '{text}' is not {Moments.Form}"));
+                    return ExitCodes.Usage;
+                }
+            if (!selection.TryRead(parsed, out var nodes, out var unread))
+                return unread;
+            using var server = Common.Connect(parsed);
+            var reply = await server.GetAsync(
+                $"api/v1/stats/{name}?" + RightsCommands.Query(
+                    ("nodes", nodes), ("kind", parsed.GetValue(kind)), ("environment", parsed.GetValue(environment)), ("operation", parsed.GetValue(operation)),
+                    ("since", Time(parsed.GetValue(since), now)), ("until", Time(parsed.GetValue(until), now)), ("limit", parsed.GetValue(limit)?.ToString()),
+                    ("minRuns", withMinimum ? parsed.GetValue(minimum)?.ToString() : null)),
+                type, cancel);
+            if (reply.Value is not { } rows)
+                return Terminal.Say(reply.Problem!);
+            if (name == "failing" && parsed.GetValue(share) is { } least)
+                rows = [.. rows.Where(r => r is not FailingRow failing || failing.Share >= least)];
+            Print(parsed, rows, type, heads, fields);
+            return ExitCodes.Done;
+        });
+        return command;
+    }
+
+    internal static void Print<T>(ParseResult parsed, T[] rows, JsonTypeInfo<T[]> type, string[] heads, Func<T, string[]> fields)
+    {
+        switch (parsed.GetValue(Common.Output))
+        {
+            case OutputForm.Json:
+                Terminal.Json(rows, type);
+                break;
+            case OutputForm.Csv:
+                Console.WriteLine(Csv.Line(heads.Select(h => h.ToLowerInvariant())));
+                foreach (var row in rows)
+                    Console.WriteLine(Csv.Line(fields(row)));
+                break;
+            case OutputForm.Table or OutputForm.Name or OutputForm.Nodeset:
+                Terminal.Table(heads, rows.Select(fields));
+                break;
+        }
+    }
+
+    static string? Time(string? text, DateTimeOffset now) => text is not null && Moments.TryParse(text, now, out var at) ? at.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'") : null;
+
+    static string N(double? value) => value?.ToString("0.###", CultureInfo.InvariantCulture) ?? "";
+
+    static string At(DateTimeOffset? at) => at?.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'") ?? "";
+}

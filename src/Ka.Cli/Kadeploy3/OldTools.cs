@@ -1,0 +1,219 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace Ka.Cli.Kadeploy3;
+
+/// <summary>The commands of Kadeploy3 3.3 and later, as tables of what each option is in ka's words.</summary>
+public static class OldTools
+{
+    public static readonly ImmutableArray<string> Names = ["kadeploy3", "kareboot3", "kapower3", "kaconsole3", "kaenv3", "kanodes3", "karights3", "kastat3"];
+
+    /// <summary>The command that a program's name stands for, or null; the 3 may be left out.</summary>
+    public static string? Named(string program) => Names.FirstOrDefault(n => n == program || n[..^1] == program);
+
+    /// <param name="variable">Looks up an environment variable.</param>
+    public static OldCall Translate(string tool, IReadOnlyList<string> arguments, Func<string, string?> variable)
+    {
+        var words = OldParser.Read(TableOf(tool), arguments);
+        if (words.Refusal is { } wrong)
+            return words.Refused(wrong);
+        if (words.Has("help"))
+            return new OldCall([.. HelpOf(tool), "--help"], [], null);
+        if (words.Has("version"))
+            return words.Call("version");
+        return tool switch
+        {
+            "kadeploy3" => Deploy(words, variable),
+            "kareboot3" => Reboot(words, variable),
+            "kapower3" => Power(words, variable),
+            "kaenv3" => OldCatalogue.Environments(words),
+            "kanodes3" => OldCatalogue.NodesOf(words, variable),
+            "karights3" => OldCatalogue.Rights(words, variable),
+            "kastat3" => OldCatalogue.Statistics(words),
+            _ => words.Refused("ka has no console command yet: use the console of the BMC"),
+        };
+    }
+
+    internal static IReadOnlyList<OldOption> TableOf(string tool) => tool switch
+    {
+        "kadeploy3" => [.. Client, .. Nodes, .. Operation, .. DeployOnly],
+        "kareboot3" => [.. Client, .. Nodes, .. Operation, .. RebootOnly],
+        "kapower3" => [.. Client, .. Nodes, .. Operation, .. PowerOnly],
+        "kaenv3" => [.. Client, .. OldCatalogue.EnvironmentOnly],
+        "kanodes3" => [.. Client, .. Nodes, .. OldCatalogue.NodesOnly],
+        "karights3" => [.. Client, .. Nodes, .. OldCatalogue.RightsOnly],
+        "kastat3" => [.. Client, .. Nodes, .. OldCatalogue.StatisticsOnly],
+        _ => [.. Client, .. Nodes],
+    };
+
+    static string[] HelpOf(string tool) => tool switch
+    {
+        "kadeploy3" => ["deploy"],
+        "kareboot3" => ["reboot"],
+        "kapower3" => ["power"],
+        "kaenv3" => ["env"],
+        "kanodes3" => ["nodes"],
+        "karights3" => ["rights"],
+        "kastat3" => ["stats"],
+        _ => [],
+    };
+
+    internal static OldOption Flag(string name, char? letter) => new(name, letter, OldValue.None, (w, v) => w.Values[name] = v);
+
+    internal static OldOption Text(string name, char? letter) => new(name, letter, OldValue.Required, (w, v) => w.Values[name] = v);
+
+    /// <summary>An option of ka that means the same.</summary>
+    internal static OldOption Same(string name, char? letter, string option) => new(name, letter, OldValue.Required, (w, v) => w.Options.AddRange([option, v!]));
+
+    internal static OldOption SameFlag(string name, char? letter, string? option) => new(name, letter, OldValue.None, (w, v) =>
+    {
+        if (option is not null && v != "no")
+            w.Options.Add(option);
+    });
+
+    static OldOption Without(string name, char? letter, OldValue value, string why) => new(name, letter, value, (w, v) =>
+    {
+        if (v != "no")
+            w.Note($"--{name} has no effect: {why}");
+    });
+
+    static OldOption Missing(string name, char? letter, OldValue value, string instead) => new(name, letter, value, (w, v) => w.Refuse($"--{name} is not known here: {instead}"));
+
+    static readonly ImmutableArray<OldOption> Client =
+    [
+        Flag("help", 'h'), Flag("version", 'v'), Same("server", 'S', "--server"), SameFlag("dry-run", null, "--dry-run"),
+        Missing("server-info", 'I', OldValue.None, "see 'ka nodes ls' and 'ka deploy --dry-run'"),
+        Missing("multi-server", 'M', OldValue.None, "start one command for each server"),
+        Without("debug-http", 'H', OldValue.None, "the server's log has the requests"),
+        Missing("password", null, OldValue.Optional, "a password on a command line is seen by everybody; use --user and --password-file of ka, or a token"),
+        SameFlag("secure", null, null),
+    ];
+
+    static readonly ImmutableArray<OldOption> Nodes =
+    [
+        new("machine", 'm', OldValue.Required, (w, v) => w.Nodes.Add(v!)),
+        new("file", 'f', OldValue.Required, (w, v) => w.NodesFile = v),
+    ];
+
+    static readonly ImmutableArray<OldOption> Operation =
+    [
+        SameFlag("debug-mode", 'd', "--verbose"), Same("output-ko-nodes", 'n', "--ko-nodes"), Same("output-ok-nodes", 'o', "--ok-nodes"), Same("script", 's', "--script"),
+        new("verbose-level", 'V', OldValue.Required, (w, v) =>
+        {
+            if (!int.TryParse(v, NumberStyles.None, CultureInfo.InvariantCulture, out var level) || level > 5)
+                w.Refuse("Invalid verbose level: 0 to 5");
+            else if (level >= 3)
+                w.Options.Add("--verbose");
+        }),
+        Same("write-workflow-id", null, "--write-id"),
+        new("wait", null, OldValue.None, (w, v) => w.Options.Add(v == "no" ? "--no-wait" : "--wait")),
+        Without("force", null, OldValue.None, "nodes that another operation holds are never taken; end it first: ka ops cancel ID"),
+        Text("breakpoint", null), Text("custom-steps", null), Text("set-custom-operations", null),
+        Without("hook", null, OldValue.None, "this server has no hook at the end"),
+        Missing("vlan", null, OldValue.Required, "there is no driver for VLANs yet"),
+        Missing("set-pxe-profile", 'w', OldValue.Required, "write a boot profile (kernel, initrd, params) and use --boot-profile of ka"),
+        Missing("set-pxe-pattern", null, OldValue.Required, "the kernel line of a boot profile has the words of each node in it: ka deploy --boot-profile"),
+        Missing("upload-pxe-files", 'x', OldValue.Required, "a boot profile names its files, and they are sent: ka deploy --boot-profile"),
+        Without("reboot-classical-timeout", null, OldValue.Required, "each strategy has its own: ka deploy --strategy boot=classical:0:300s"),
+    ];
+
+    static readonly ImmutableArray<OldOption> DeployOnly =
+    [
+        Text("env-name", 'e'), Text("env-user", 'u'), Text("env-version", null), Text("env-file", 'a'), Without("env-arch", null, OldValue.Required, "the description says it"),
+        Without("block-device", 'b', OldValue.Required, "the cluster's layout says which disk"), Without("partition-number", 'p', OldValue.Required, "the cluster's layout says which partition"),
+        Without("boot-partition", 'c', OldValue.Required, "the image's own boot loader is used"),
+        new("key", 'k', OldValue.Optional, (w, v) => w.Values["key"] = v), Same("reformat-tmp", 'r', "--reformat-tmp"),
+        SameFlag("no-kexec", null, "--no-kexec"), SameFlag("disable-bootloader-install", null, "--no-bootloader"), SameFlag("disable-disk-partitioning", null, "--no-partitioning"),
+        Without("reboot-kexec-timeout", null, OldValue.Required, "each strategy has its own: ka deploy --strategy boot=kexec:0:120s"),
+        Missing("force-steps", null, OldValue.Required, "name the strategies: ka deploy --strategy minimal-env=… install=… boot=…"),
+    ];
+
+    static readonly ImmutableArray<OldOption> RebootOnly =
+    [
+        Text("reboot-kind", 'r'), Text("op-level", 'l'), SameFlag("check-destructive-tag", 'c', "--check-destructive"), Text("env-name", 'e'), Text("env-user", 'u'), Text("env-version", null),
+        new("key", 'k', OldValue.Optional, (w, v) => w.Values["key"] = v),
+        Without("partition-number", 'p', OldValue.Required, "the cluster's layout says which partition"), Without("block-device", 'b', OldValue.Required, "the cluster's layout says which disk"),
+    ];
+
+    static readonly ImmutableArray<OldOption> PowerOnly = [Flag("on", null), Flag("off", null), Flag("status", null), Text("op-level", 'l')];
+
+    static OldCall Deploy(OldWords words, Func<string, string?> variable)
+    {
+        var name = words["env-name"] ?? words.Positional.FirstOrDefault();
+        if (words.Positional.Count > (words.Has("env-name") ? 0 : 1))
+            return words.Refused($"Too many arguments: {string.Join(' ', words.Positional)}");
+        if (name is null == words["env-file"] is null)
+            return words.Refused(name is null ? "You must specify an environment" : "You can not specify both an environment name and an environment file");
+        if (words.Selection(variable) is not { } nodes)
+            return words.Refused("No node is chosen");
+        CheckUser(words);
+        Key(words, variable);
+        if (words["breakpoint"] is { } breakpoint)
+            words.Options.AddRange(["--breakpoint", breakpoint]);
+        if ((words["custom-steps"] ?? words["set-custom-operations"]) is { } steps)
+            words.Options.AddRange(["--custom-steps", steps]);
+        return name is null
+            ? words.Call(["deploy", "--env-file", words["env-file"]!, .. nodes, "--yes"])
+            : words.Call(["deploy", Version(name, words), .. nodes, "--yes"]);
+    }
+
+    static OldCall Reboot(OldWords words, Func<string, string?> variable)
+    {
+        var kind = words["reboot-kind"] ?? words.Positional.FirstOrDefault() ?? "simple";
+        if (words.Selection(variable) is not { } nodes)
+            return words.Refused("No node is chosen");
+        Level(words);
+        switch (kind)
+        {
+            case "simple" or "simple_reboot":
+                return words.Call(["reboot", .. nodes, "--yes"]);
+            case "deploy_env":
+                Key(words, variable);
+                return words.Call(["reboot", "--to", "minimal", .. nodes, "--yes"]);
+            case "recorded_env" or "env_recorded":
+                CheckUser(words);
+                return words["env-name"] is { } name ? words.Call(["reboot", "--to", Version(name, words), .. nodes, "--yes"]) : words.Refused("You must specify an environment");
+            case "set_pxe":
+                return words.Refused("set_pxe is not known here: write a boot profile and use 'ka reboot --boot-profile'");
+            default:
+                return words.Refused($"Invalid kind of reboot: {kind}");
+        }
+    }
+
+    static OldCall Power(OldWords words, Func<string, string?> variable)
+    {
+        string[] asked = [.. new[] { "on", "off", "status" }.Where(words.Has), .. words.Positional];
+        if (asked is not ["on" or "off" or "status"])
+            return words.Refused(asked.Length == 0 ? "You must specify an operation: --on, --off or --status" : $"Choose one of --on, --off and --status, not: {string.Join(' ', asked)}");
+        if (words.Selection(variable) is not { } nodes)
+            return words.Refused("No node is chosen");
+        if (asked[0] == "status")
+            return words.Has("op-level") ? words.Refused("A level has no meaning for --status") : words.Call(["power", "status", .. nodes]);
+        Level(words);
+        return words.Call(["power", asked[0], .. nodes, "--yes"]);
+    }
+
+    static void Level(OldWords words)
+    {
+        if (words["op-level"] is not { } level)
+            return;
+        if (level is not ("soft" or "hard" or "very_hard"))
+            words.Refuse($"Invalid level: {level}");
+        words.Options.AddRange(["--level", level.Replace('_', '-')]);
+    }
+
+    static void Key(OldWords words, Func<string, string?> variable)
+    {
+        if (words.Has("key"))
+            words.Options.AddRange(["--key", words["key"] ?? Path.Combine(variable("HOME") ?? "/root", ".ssh/authorized_keys")]);
+    }
+
+    static string Version(string name, OldWords words) => words["env-version"] is { } version ? $"{name}:{version}" : name;
+
+    /// <summary>A name is one environment of one owner here.</summary>
+    static void CheckUser(OldWords words)
+    {
+        if (words["env-user"] is { } user)
+            words.Note($"--env-user {user} has no effect: a name belongs to one owner");
+    }
+}

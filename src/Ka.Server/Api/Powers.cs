@@ -1,0 +1,95 @@
+using System.Collections.Immutable;
+using Ka.Core.Clusters;
+using Ka.Core.Documents;
+using Ka.Core.Environments;
+using Ka.Core.Faults;
+using Ka.Core.Rights;
+using Ka.Drivers.Power;
+using Ka.Engine.Ports;
+using Ka.Engine.Workflows;
+using Ka.Protocol.Rest;
+using Ka.Server.Hosting;
+using Ka.Server.Identity;
+using PowerReply = Ka.Protocol.Rest.PowerReply;
+
+namespace Ka.Server.Api;
+
+/// <summary><c>/api/v1/power</c>: what the nodes' power is, and operations that change it.</summary>
+public static class Powers
+{
+    /// <summary>Nodes that are asked at once, and how long each has.</summary>
+    const int Window = 32;
+
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet("/api/v1/power", StatusAsync).Needs(Audience.Users, Right.Deploy).Produces<ImmutableArray<PowerReply>>();
+        routes.MapPost("/api/v1/power", PostAsync).Needs(Audience.Users, Right.Deploy).Accepts<PowerBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created);
+    }
+
+    static async Task<IResult> StatusAsync(string nodes, Requester who, NodeRights rights, Site site, TimeProvider clock, CancellationToken cancel)
+    {
+        if (Nodes.Refuse(nodes, site, out var set) is { } refusal)
+            return refusal;
+        if (set.IsEmpty)
+            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesEmpty, "the node set is empty"));
+        ClusterNode[] asked = [.. set.Select(n => site.Find(n.Value)!.Value.Node)];
+        if (rights.Refusal(who.Caller, asked, _ => PartitionNeed.Nothing) is { } denied)
+            return Problems.Of(Problems.StatusOf(denied.Code), denied);
+        using var window = new SemaphoreSlim(Window);
+        var replies = await Task.WhenAll(asked.Select(async node =>
+        {
+            await window.WaitAsync(cancel);
+            try
+            {
+                return await AskAsync(node, clock, cancel);
+            }
+            finally
+            {
+                window.Release();
+            }
+        }));
+        return Results.Json(replies.ToImmutableArray(), RestJson.Default.ImmutableArrayPowerReply);
+    }
+
+    static async Task<PowerReply> AskAsync(ClusterNode node, TimeProvider clock, CancellationToken cancel)
+    {
+        if (PowerDrivers.Find(node.Power.Kind) is not { } driver)
+            return Of(node, "unknown", Fault.Of(FaultCodes.PowerRefused, $"power driver '{node.Power.Kind}' is not known"));
+        using var late = new CancellationTokenSource(Patience, clock);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancel);
+        try
+        {
+            var reply = await driver.AskAsync(node, PowerVerb.Status, either.Token);
+            return Of(node, reply.On switch { true => "on", false => "off", null => "unknown" }, reply.Fault);
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            return Of(node, "unknown", Fault.Of(FaultCodes.PowerBmcUnreachable, $"no answer within {Patience.TotalSeconds:0} s"));
+        }
+    }
+
+    static PowerReply Of(ClusterNode node, string power, Fault? fault) => new(node.Name, power, fault?.Code.Text, fault?.Message);
+
+    static async Task<IResult> PostAsync(HttpRequest request, Requester who, NodeRights rights, Site site, Acceptance acceptance, TimeProvider clock, CancellationToken cancel)
+    {
+        var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.PowerBody, cancel);
+        if (body is null)
+            return refusal!;
+        var faults = new List<Fault>();
+        var (cluster, _) = Deployments.FindNodes(site, body.Nodes, faults);
+        var level = Levels.Read(body.Level, faults);
+        PowerAction? action = body.Action switch { "on" => PowerAction.On, "off" => PowerAction.Off, "cycle" => PowerAction.Cycle, _ => null };
+        if (action is null)
+            faults.Add(Fault.Of(FaultCodes.RequestInvalid, $"'{DocumentError.Cut(body.Action)}' is nothing to do with power: on, off or cycle is expected"));
+        if (faults.Count > 0)
+            return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
+        if (rights.Refusal(who.Caller, cluster!.Nodes, _ => PartitionNeed.Nothing) is { } denied)
+            return Problems.Of(Problems.StatusOf(denied.Code), denied);
+        if (body.Drained && who.Caller.Role < Role.Operator)
+            return Problems.Of(StatusCodes.Status403Forbidden, Access.TooLow(who.Caller, Role.Operator));
+        var workflow = new Workflow(Ids.New("P"), WorkflowKind.Power, who.Caller.Name, OsEnvironment.None, cluster, [], clock.GetUtcNow()) { Power = new PowerWish(action!.Value, level) };
+        return await acceptance.AcceptAsync(workflow, body.DryRun, cancel, body.Drained);
+    }
+}

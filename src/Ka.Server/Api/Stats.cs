@@ -1,0 +1,61 @@
+using System.Collections.Immutable;
+using Ka.Core.Documents;
+using Ka.Core.Faults;
+using Ka.Core.NodeSets;
+using Ka.Core.Rights;
+using Ka.Protocol.Rest;
+using Ka.Server.Hosting;
+using Ka.Server.Statistics;
+using Ka.Store;
+
+namespace Ka.Server.Api;
+
+/// <summary>Which runs a report is about.</summary>
+/// <param name="Since">Default: 90 days ago.</param>
+/// <param name="MinRuns">Nodes with fewer are left out; default 3.</param>
+public sealed record StatsQuery(string? Nodes, string? Kind, string? Environment, string? Operation, DateTimeOffset? Since, DateTimeOffset? Until, int? MinRuns, int? Limit);
+
+/// <summary><c>/api/v1/stats</c>: reports over how nodes fared in ended operations.</summary>
+public static class Stats
+{
+    static readonly TimeSpan Usual = TimeSpan.FromDays(90);
+
+    const int UsualRuns = 3, UsualLimit = 1000, MostRows = 100_000;
+
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        var group = routes.MapGroup("/api/v1/stats");
+        Report(group, "summary", (runs, _) => Results.Json(Reports.Summary(runs), RestJson.Default.ImmutableArraySummaryRow)).Produces<ImmutableArray<SummaryRow>>();
+        Report(group, "failing", (runs, q) => Results.Json(Cut(Reports.Failing(runs, q.MinRuns ?? UsualRuns), q), RestJson.Default.ImmutableArrayFailingRow)).Produces<ImmutableArray<FailingRow>>();
+        Report(group, "slow", (runs, q) => Results.Json(Cut(Reports.Slow(runs, q.MinRuns ?? UsualRuns), q), RestJson.Default.ImmutableArraySlowRow)).Produces<ImmutableArray<SlowRow>>();
+        Report(group, "durations", (runs, _) => Results.Json(Reports.Durations(runs, MacrosOf), RestJson.Default.ImmutableArrayDurationRow)).Produces<ImmutableArray<DurationRow>>();
+        Report(group, "causes", (runs, q) => Results.Json(Cut(Reports.Causes(runs), q), RestJson.Default.ImmutableArrayCauseRow)).Produces<ImmutableArray<CauseRow>>();
+        Report(group, "deploys", (runs, q) => Results.Json(Cut([.. runs.Select(Reports.Row)], q), RestJson.Default.ImmutableArrayRunRow)).Produces<ImmutableArray<RunRow>>();
+    }
+
+    static RouteHandlerBuilder Report(RouteGroupBuilder group, string name, Func<ImmutableArray<NodeRun>, StatsQuery, IResult> report) =>
+        group.MapGet(name, ([AsParameters] StatsQuery query, RunTable table, Site site, TimeProvider clock) =>
+        {
+            NodeSet? set = null;
+            if (query.Nodes is { } words && Nodes.Refuse(words, site, out set) is { } refusal)
+                return refusal;
+            if (query.Kind is not (null or "deploy" or "reboot" or "power"))
+                return Refuse($"'{DocumentError.Cut(query.Kind)}' is no kind of operation: deploy, reboot or power is expected");
+            if (query.MinRuns is < 1 || query.Limit is < 1 or > MostRows)
+                return Refuse($"'minRuns' is at least 1, 'limit' 1 to {MostRows}");
+            var runs = table.Read(new RunFilter(query.Kind ?? (name == "deploys" ? "deploy" : null), query.Environment, query.Operation, query.Since ?? clock.GetUtcNow() - Usual, query.Until));
+            return report(set is null ? runs : [.. runs.Where(r => set.Contains(NodeName.Parse(r.Node)))], query);
+        }).Needs(Audience.Users, Right.View);
+
+    /// <summary>The macro steps of each kind of operation.</summary>
+    internal static ImmutableArray<string> MacrosOf(string kind) => kind switch
+    {
+        "deploy" => ["SetDeploymentEnv", "BroadcastEnv", "BootNewEnv"],
+        "reboot" => ["Reboot"],
+        _ => ["Power"],
+    };
+
+    static ImmutableArray<T> Cut<T>(ImmutableArray<T> rows, StatsQuery query) => rows.Length <= (query.Limit ?? UsualLimit) ? rows : rows[..(query.Limit ?? UsualLimit)];
+
+    static IResult Refuse(string why) => Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.RequestInvalid, why));
+}

@@ -1,0 +1,150 @@
+using System.Diagnostics;
+using Ka.Tests.Server;
+
+namespace Ka.Tests.Cli;
+
+/// <summary>The program <c>ka</c> itself against a running server, as people and scripts call it.</summary>
+public sealed class AsANewUser(RunningServer server) : IClassFixture<RunningServer>
+{
+    sealed record Said(int Status, string Output, string Errors);
+
+    static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    Task<Said> RootAsync(params string[] words) => RunAsync("ka", null, ["-S", "unix:" + server.PathOf("kad.sock"), .. words]);
+
+    Task<Said> AliceAsync(string token, params string[] words) =>
+        RunAsync("ka", token, ["-S", server.WithoutToken.BaseAddress!.GetLeftPart(UriPartial.Authority), "--ca", server.PathOf("state/users.pem"), .. words]);
+
+    static async Task<Said> RunAsync(string program, string? token, params string[] words)
+    {
+        var start = new ProcessStartInfo(Path.IsPathRooted(program) ? program : Path.Combine(AppContext.BaseDirectory, program)) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        foreach (var word in words)
+            start.ArgumentList.Add(word);
+        foreach (var name in start.Environment.Keys.Where(k => k.StartsWith("KA_", StringComparison.Ordinal)).ToArray())
+            start.Environment.Remove(name);
+        if (token is not null)
+            start.Environment["KA_TOKEN"] = token;
+        using var process = Process.Start(start)!;
+        process.StandardInput.Close();
+        var (output, errors) = (process.StandardOutput.ReadToEndAsync(Cancel), process.StandardError.ReadToEndAsync(Cancel));
+        await process.WaitForExitAsync(Cancel);
+        return new Said(process.ExitCode, await output, await errors);
+    }
+
+    [Fact]
+    public async Task An_administrator_gives_nodes_to_a_user_who_is_refused_on_all_others_with_the_rule_and_77()
+    {
+        var me = await RootAsync("whoami");
+        Assert.True(me.Status == 0, me.Errors);
+        Assert.Contains("by socket", me.Output, StringComparison.Ordinal);
+        var token = (await RootAsync("token", "create", "--for-user", "alice", "--lifetime", "1h", "--note", "test")).Output.Trim();
+        Assert.StartsWith("ka_", token, StringComparison.Ordinal);
+        var granted = await RootAsync("rights", "grant", "alice", "-w", "gris-[5-6]", "--for", "10m", "--source", "job:17");
+        Assert.True(granted.Status == 0, granted.Errors);
+
+        Assert.Contains("alice  role user  by token", (await AliceAsync(token, "whoami")).Output, StringComparison.Ordinal);
+        var check = await AliceAsync(token, "rights", "check", "-", "deploy", "-w", "gris-[5-7]");
+        Assert.Equal(77, check.Status);
+        Assert.Matches("allowed  gris-\\[5-6\\]  G-.{6} \\(alice on gris-\\[5-6\\] until .*job:17\\)", check.Output);
+        Assert.Contains("denied   gris-7  no rule gives alice anything there", check.Output, StringComparison.Ordinal);
+        Assert.Equal(0, (await AliceAsync(token, "rights", "check", "-", "deploy", "-w", "gris-[5-6]")).Status);
+        var power = await AliceAsync(token, "power", "off", "-w", "gris-[5-7]");
+        Assert.Equal(77, power.Status);
+        Assert.Contains("not allowed on gris-7  (rights.missing)", power.Errors, StringComparison.Ordinal);
+        Assert.Equal(77, (await AliceAsync(token, "rights", "grant", "alice", "-w", "gris-7")).Status);
+        Assert.Equal(77, (await AliceAsync("ka_wrong", "whoami")).Status);
+
+        Assert.Equal(0, (await RootAsync("rights", "revoke", "--source", "job:17")).Status);
+        Assert.Equal(77, (await AliceAsync(token, "rights", "check", "-", "deploy", "-w", "gris-5")).Status);
+        Assert.Contains("revoked", (await RootAsync("rights", "ls", "--ended", "--subject", "alice")).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_password_from_a_file_proves_a_name_and_a_certificate_that_is_not_the_servers_is_not_believed()
+    {
+        var file = server.PathOf("password");
+        await File.WriteAllTextAsync(file, RunningServer.PasswordOfPaul + "\n", Cancel);
+        var address = server.WithoutToken.BaseAddress!.GetLeftPart(UriPartial.Authority);
+        var paul = await RunAsync("ka", null, "-S", address, "--ca", server.PathOf("state/users.pem"), "--user", "paul", "--password-file", file, "whoami");
+        Assert.True(paul.Status == 0 && paul.Output.Contains("paul  role user  by password", StringComparison.Ordinal), paul.Errors);
+        Assert.Equal(69, (await RunAsync("ka", null, "-S", address, "whoami")).Status);
+    }
+
+    [Fact]
+    public async Task A_partial_success_has_its_status_its_files_and_its_statistics()
+    {
+        var (ok, ko, id) = (server.PathOf("ok"), server.PathOf("ko"), server.PathOf("id"));
+        var off = await RootAsync("power", "off", "-w", "rouge-[1-3]", "--level", "hard", "--ok-nodes", ok, "--ko-nodes", ko, "--write-id", id, "-q");
+        Assert.True(off.Status == 3, off.Output + off.Errors);
+        Assert.Equal("rouge-1\nrouge-2\n", await File.ReadAllTextAsync(ok, Cancel));
+        Assert.Equal("rouge-3\n", await File.ReadAllTextAsync(ko, Cancel));
+        var operation = (await File.ReadAllTextAsync(id, Cancel)).Trim();
+        Assert.StartsWith("P-", operation, StringComparison.Ordinal);
+        Assert.Contains("power.refused", off.Output, StringComparison.Ordinal);
+        Assert.Equal(0, (await RootAsync("power", "on", "-w", "rouge-[1-3]", "--level", "hard", "--min-nodes", "60%", "-q")).Status);
+        Assert.Equal(1, (await RootAsync("ops", "retry", operation, "--failed", "--yes", "-q")).Status);
+        Assert.Equal(3, (await RootAsync("ops", "wait", operation)).Status);
+        var failing = await RootAsync("stats", "failing", "--min-runs", "1", "-w", "rouge-[1-3]", "-o", "csv");
+        Assert.Matches("^node,cluster,runs,failed,share,lower,cause,last,suggested\nrouge-3,rouge,[0-9]+,[0-9]+,1,0\\.[0-9]+,power\\.refused,.*,(drain)?\n$", failing.Output);
+        Assert.Contains(operation, (await RootAsync("nodes", "history", "rouge-3")).Output, StringComparison.Ordinal);
+        Assert.Contains("on       rouge-[1-3]", (await RootAsync("power", "status", "-w", "rouge-[1-3]")).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_script_that_calls_the_old_names_finds_its_sentences_files_and_statuses()
+    {
+        string Old(string name)
+        {
+            var link = server.PathOf(name);
+            File.Delete(link);
+            File.CreateSymbolicLink(link, Path.Combine(AppContext.BaseDirectory, "ka"));
+            return link;
+        }
+        var socket = "unix:" + server.PathOf("kad.sock");
+        var power = await RunAsync(Old("kapower3"), null, "--off", "-l", "hard", "-m", "rouge-1", "-m", "rouge-3", "-o", server.PathOf("ok3"), "-n", server.PathOf("ko3"), "-S", socket);
+        Assert.True(power.Status == 0, power.Errors);
+        Assert.Contains("The power operation is successful on nodes\nrouge-1\nThe power operation failed on nodes\nrouge-3 (", power.Output, StringComparison.Ordinal);
+        Assert.Equal("rouge-3\n", await File.ReadAllTextAsync(server.PathOf("ko3"), Cancel));
+        Assert.Equal(0, (await RunAsync(Old("kapower3"), null, "--on", "-l", "hard", "-m", "rouge-1", "-S", socket)).Status);
+        Assert.Equal(2, (await RunAsync(Old("kadeploy3"), null, "-e", "debian12", "-m", "rouge-99", "-S", socket)).Status);
+        Assert.Equal(7, (await RunAsync(Old("kadeploy3"), null, "-e", "nothing", "-m", "rouge-1", "-S", socket)).Status);
+        Assert.Equal(1, (await RunAsync(Old("kadeploy"), null, "-e", "debian12")).Status);
+        Assert.Equal(0, (await RunAsync(Old("karights3"), null, "-a", "-u", "bert", "-m", "rouge-2", "-p", "*", "-S", socket)).Status);
+        Assert.Equal(11, (await RunAsync(Old("karights3"), null, "-a", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
+        Assert.Equal(0, (await RunAsync(Old("karights3"), null, "-a", "-o", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
+        Assert.Equal(0, (await RunAsync(Old("karights3"), null, "-d", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
+        Assert.StartsWith("operation,node,", (await RunAsync(Old("kastat3"), null, "-a", "-o", "power", "-S", socket)).Output, StringComparison.Ordinal);
+        Assert.StartsWith("name,cluster,", (await RunAsync(Old("kanodes3"), null, "-s", "-S", socket)).Output, StringComparison.Ordinal);
+        Assert.Contains("debian12", (await RunAsync(Old("kaenv3"), null, "-l", "-S", socket)).Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(2, "power", "off")]
+    [InlineData(2, "power", "off", "-w", "rouge-1", "--min-nodes", "many")]
+    [InlineData(2, "power", "off", "-w", "rouge-1", "--no-wait", "--ok-nodes", "/dev/null")]
+    [InlineData(2, "power", "off", "-w", "rouge-1", "--ok-nodes", "/nowhere/x")]
+    [InlineData(2, "power", "off", "-w", "rouge-1", "--ok-nodes", "x", "--ko-nodes", "./x")]
+    [InlineData(2, "power", "off", "-w", "rouge-1", "--script", "/etc/passwd")]
+    [InlineData(2, "rights", "grant", "alice", "-w", "rouge-1", "--for", "soon")]
+    [InlineData(2, "rights", "grant", "alice", "-w", "rouge-1", "--until", "yesterday")]
+    [InlineData(2, "rights", "revoke")]
+    [InlineData(2, "token", "create", "--lifetime", "1")]
+    [InlineData(2, "stop")]
+    [InlineData(2, "stop", "fire", "--release")]
+    [InlineData(2, "stats", "failing", "--since", "long ago")]
+    [InlineData(2, "deploy", "-w", "rouge-1")]
+    [InlineData(2, "deploy", "debian12", "--env-file", "x", "-w", "rouge-1")]
+    [InlineData(65, "power", "off", "-w", "rouge-[")]
+    [InlineData(65, "power", "off", "-w", "rouge-99")]
+    [InlineData(65, "power", "status", "--nodes-file", "/nowhere")]
+    [InlineData(65, "reboot", "-w", "rouge-1", "--to", "nothing:x")]
+    [InlineData(2, "reboot", "-c", "-w", "gris-8", "--dry-run")]
+    public async Task Wrong_use_is_told_from_bad_data(int status, params string[] words)
+    {
+        if (words.Contains("gris-8"))
+            server.SetLast("gris-8", "gone:1");
+        var said = await RootAsync(words);
+        Assert.True(said.Status == status && said.Errors.Length > 0, $"{said.Status}: {said.Output}{said.Errors}");
+        Assert.Empty(said.Output);
+    }
+}
