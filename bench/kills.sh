@@ -43,16 +43,12 @@ while [ $# -gt 0 ]; do
     esac
     shift 2
 done
-[ "$(id -u)" = 0 ] || die "network namespaces need root"
-. packaging/needs.sh
-needs broadcast
-published=$here/artifacts/publish/bench
-[ -n "$ka" ] || { dotnet publish src/Ka.Cli -c Release -r linux-x64 --self-contained -o "$published" -v q -nologo -clp:ErrorsOnly >&2; ka=$published/ka; }
+. bench/net.sh
+prepare
 
 work=$(mktemp -d /tmp/ka-kills-XXXXXX)
 net=kak$$
 most=$count
-. bench/net.sh
 pids=()
 close() {
     trap - EXIT INT TERM

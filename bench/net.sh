@@ -1,6 +1,12 @@
 # Sourced by the benchmarks of the broadcast: a switch and hosts 0 to $most, each a network namespace named after $net with one link,
 # shaped both ways where $rate says so.
 
+prepare() { # programs that are missing are installed, and ka is published where --ka names none
+    [ "$(id -u)" = 0 ] || die "network namespaces need root"
+    . packaging/needs.sh
+    needs broadcast
+    [ -n "$ka" ] || { dotnet publish src/Ka.Cli -c Release -r linux-x64 --self-contained -o artifacts/publish/bench -v q -nologo -clp:ErrorsOnly >&2; ka=$PWD/artifacts/publish/bench/ka; }
+}
 address() { echo "10.78.$((($1 + 1) / 250)).$((($1 + 1) % 250 + (($1 + 1) >= 250)))"; }
 shape() { [ -z "$rate" ] || tc -n "$1" qdisc add dev "$2" root tbf rate "$rate" burst 256k latency 50ms; }
 lay() {
