@@ -75,8 +75,17 @@ sealed partial class SocketWire
     /// <summary>Sends what goes without waiting, and returns how much that was.</summary>
     public int SendAtOnce(Pipe pipe, int count)
     {
-        var sent = Kernel.Splice(pipe.Output, 0, _socket.SafeHandle, 0, count, Kernel.DoNotWait | Kernel.MovePages);
-        return sent < 0 && Marshal.GetLastPInvokeError() == Kernel.TryAgain ? 0 : Sent(sent);
+        // That splice shall not wait is said of the pipe alone: of the socket its file has to say it. Nobody else uses it at this time.
+        Kernel.Control(_socket.SafeHandle, Kernel.SetFlags, Kernel.ReadWrite | Kernel.NonBlocking);
+        try
+        {
+            var sent = Kernel.Splice(pipe.Output, 0, _socket.SafeHandle, 0, count, Kernel.DoNotWait | Kernel.MovePages);
+            return sent < 0 && Marshal.GetLastPInvokeError() == Kernel.TryAgain ? 0 : Sent(sent);
+        }
+        finally
+        {
+            Kernel.Control(_socket.SafeHandle, Kernel.SetFlags, Kernel.ReadWrite);
+        }
     }
 
     /// <summary>Sends exactly these bytes of a file. Should it have become shorter meanwhile, the connection is of no more use.</summary>

@@ -8,6 +8,31 @@ namespace Ka.Tests.Broadcast;
 
 public sealed class ZeroCopyChainTests() : ChainTests(zeroCopy: true);
 
+public class SplicedWires
+{
+    [Fact]
+    public async Task What_goes_without_waiting_is_sent_and_nobody_waits_for_one_that_takes_nothing()
+    {
+        using var door = new SocketDoor(IPAddress.Loopback, 0);
+        using var asking = SocketWire.Dial(LoopbackChain.Peer(door.Port), TimeSpan.FromSeconds(30));
+        using var serving = (SocketWire)door.Accept();
+        using var pipe = Pipe.TryCreate()!;
+        using var zeros = File.OpenHandle("/dev/zero");
+        var sending = Task.Run(() =>
+        {
+            while (true)
+            {
+                var held = (int)Kernel.Splice(zeros, 0, pipe.Input, 0, 64 * 1024, Kernel.DoNotWait);
+                if (held > 0 && serving.SendAtOnce(pipe, held) < held)
+                {
+                    return;
+                }
+            }
+        });
+        await sending.WaitAsync(TimeSpan.FromMinutes(1), TestContext.Current.CancellationToken); // for ever, did it wait
+    }
+}
+
 public sealed class CopyingChainTests() : ChainTests(zeroCopy: false);
 
 /// <summary>What a chain does, whether the bytes stay in the kernel or are copied.</summary>
