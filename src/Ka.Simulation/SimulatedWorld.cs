@@ -96,6 +96,9 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
     /// <summary>Gives the node a system on its disk, as an earlier deployment would have.</summary>
     public void Install(int node) => _machines[node].Deployed = true;
 
+    /// <summary>Lets the node boot this until another choice, as an earlier operation would have.</summary>
+    public void Remember(int node, BootChoice choice) => _machines[node].Choice = choice;
+
     public bool IsOn(int node) => _machines[node].IsOn;
 
     /// <summary>Whether the agent of the minimal environment runs there.</summary>

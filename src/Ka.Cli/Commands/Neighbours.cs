@@ -19,6 +19,7 @@ static class Neighbours
     {
         var config = new Command("config", "The site's configuration");
         config.Add(Through("check", "Say every error: ka config check --config FILE", () => Program("Ka.Server", "kad"), ["check"]));
+        config.Add(Through("convert", "Make a configuration of Kadeploy3's: ka config convert /etc/kadeploy3 --out DIR", () => Program("Ka.Server", "kad"), ["convert"]));
         return config;
     }
 

@@ -5,6 +5,7 @@ using Ka.Core.Faults;
 using Ka.Core.Nodes;
 using Ka.Engine.Automata;
 using Ka.Engine.Ports;
+using Ka.Engine.Steps;
 
 namespace Ka.Engine;
 
@@ -56,7 +57,7 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
             Start(group, state.Plan, resumed: true, cancel);
         foreach (var at in state.Gathering.Keys)
             _ = ElapseAsync(at, state.Plan.Gather, cancel);
-        if (!state.Ko.IsEmpty)
+        if (!state.Ko.IsEmpty && ChoosesBoot(state.Plan))
             _withdrawals.Add(WithdrawAsync(state.Ko, cancel)); // the last process may have died between journal and withdrawal
         return TurnsAsync(state, lastSeq, cancel);
     }
@@ -137,7 +138,7 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
                     if (_running.TryGetValue(id, out var running))
                         running.Cancel();
                 break;
-            case Decision.Finish { Fault: not null } failed:
+            case Decision.Finish { Fault: not null } failed when ChoosesBoot(plan):
                 _withdrawals.Add(WithdrawAsync(failed.Nodes, cancel));
                 break;
             case Decision.Finish:
@@ -202,6 +203,9 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
         {
         }
     }
+
+    /// <summary>A change of power leaves what the nodes boot as it is.</summary>
+    static bool ChoosesBoot(Plan plan) => plan.MacroSteps.Any(m => m.Strategies.Any(s => s.Steps.Any(step => step is ChooseBoot)));
 
     /// <summary>A failed node must not meet the install profile at its next boot.</summary>
     async Task WithdrawAsync(NodeBits nodes, CancellationToken cancel)

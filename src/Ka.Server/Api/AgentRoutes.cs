@@ -39,8 +39,9 @@ public static class AgentRoutes
     }
 
     /// <summary>The files of a workflow: its environment's, its cluster's scripts, its operations'.</summary>
-    static IEnumerable<string> Allowed(Workflow workflow, FileStore files) =>
-        Registrar.FilesOf(workflow.Environment)
+    static IEnumerable<string> Allowed(Workflow workflow, FileStore files) => workflow.Kind != WorkflowKind.Deploy
+        ? []
+        : Registrar.FilesOf(workflow.Environment)
             .Concat(workflow.Cluster.PostInstalls.Concat(workflow.Cluster.PreInstalls).SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>())
             .Concat(workflow.Cluster.Operations.Select(o => o.File).OfType<string>())
             .Concat(workflow.Cluster.Nodes.Select(n => n.PartitionScript).OfType<string>())

@@ -69,7 +69,7 @@ public static partial class Deployments
         var verify = ReadVerify(body.Verify, faults) ?? cluster?.Verify ?? VerifyMode.Sample;
         if (faults.Count > 0)
             return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
-        if (rights.Refusal(who.Caller, cluster!.Nodes, node => NodeRights.NeedOf(node, environment!, !body.NoPartitioning)) is { } denied)
+        if (rights.Refusal(who.Caller, cluster!.Nodes, node => body.CustomSteps is null ? NodeRights.NeedOf(node, environment!, !body.NoPartitioning, body.ReformatTmp is null ? null : "tmp") : PartitionNeed.WholeDisk) is { } denied)
             return Problems.Of(Problems.StatusOf(denied.Code), denied);
         if (body.Drained && who.Caller.Role < Role.Operator)
             return Problems.Of(StatusCodes.Status403Forbidden, Access.TooLow(who.Caller, Role.Operator));

@@ -37,10 +37,8 @@ public static class NodeChecks
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.VerifyBody, cancel);
         if (body is null)
             return refusal!;
-        if (Nodes.Refuse(body.Nodes, site, out var set) is { } noNodes)
+        if (NodeUse.Selected(body.Nodes, site, out var set) is { } noNodes)
             return noNodes;
-        if (set.IsEmpty)
-            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesEmpty, "the node set is empty"));
         if (rights.Refusal(who.Caller, [.. set.Select(n => site.Find(n.Value)!.Value.Node)], _ => PartitionNeed.Nothing) is { } denied)
             return Problems.Of(Problems.StatusOf(denied.Code), denied);
         if (body.Mode is not ("sample" or "full"))

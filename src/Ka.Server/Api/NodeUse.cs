@@ -78,7 +78,8 @@ public static class NodeUse
     static StopReply Reply(OutOfUseTable table, ImmutableArray<string> ended) =>
         table.Stopped() is { } why ? new StopReply(true, why.Reason, why.By, why.At, ended) : new StopReply(false, null, null, null, ended);
 
-    static IResult? Selected(string words, Site site, out NodeSet set) => Nodes.Refuse(words, site, out set)
+    /// <summary>Reads a node set of this site's nodes; the answer when it is none, or empty.</summary>
+    internal static IResult? Selected(string words, Site site, out NodeSet set) => Nodes.Refuse(words, site, out set)
         ?? (set.IsEmpty ? Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesEmpty, "the node set is empty")) : null);
 
     static IResult? BadReason(string reason) => reason.Trim().Length > 0 && reason.Length <= ReasonLimit && !reason.Any(char.IsControl)

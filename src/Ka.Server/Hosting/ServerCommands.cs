@@ -2,17 +2,18 @@ using System.Diagnostics;
 using Ka.Core.Documents;
 using Ka.Core.Nodes;
 using Ka.Server.Configuration;
+using Ka.Server.Configuration.Conversion;
 using Ka.Simulation;
 
 namespace Ka.Server.Hosting;
 
-/// <summary>What <c>kad</c> does: <c>run</c>, <c>check</c>, <c>sim</c>. People reach them as <c>ka server run</c>, <c>ka config check</c>, <c>ka sim</c>.</summary>
+/// <summary>What <c>kad</c> does: <c>run</c>, <c>check</c>, <c>convert</c>, <c>sim</c>. People reach them as <c>ka server run</c>, <c>ka config check</c>, <c>ka config convert</c>, <c>ka sim</c>.</summary>
 public static class ServerCommands
 {
     /// <summary>Where the configuration is when nobody says.</summary>
     public const string DefaultConfiguration = "/etc/ka/ka.yaml";
 
-    public const int Usage = 2, Internal = 70, BadConfiguration = 78;
+    public const int Usage = 2, BadData = 65, Internal = 70, BadConfiguration = 78;
 
     public static async Task<int> RunAsync(string[] args)
     {
@@ -24,9 +25,10 @@ public static class ServerCommands
                 ["run", "--config", var path] => await ServeAsync(path),
                 ["check"] => Check(DefaultConfiguration),
                 ["check", "--config", var path] => Check(path),
+                ["convert", var from, "--out", var to] => Convert(from, to),
                 ["sim", "broadcast", .. var words] => BroadcastSimulation.Run(words, Console.Out, Console.Error),
                 ["sim", .. var options] => Simulate(options),
-                _ => Misused("usage: kad run [--config FILE] | kad check [--config FILE] | kad sim --nodes N [--seed S] [--loss P] [--fault TEXT] | kad sim broadcast --nodes N [--bytes S] [--link R] [--latency T] [--way W] [--deaths N]"),
+                _ => Misused("usage: kad run [--config FILE] | kad check [--config FILE] | kad convert DIRECTORY --out DIRECTORY | kad sim --nodes N [--seed S] [--loss P] [--fault TEXT] | kad sim broadcast --nodes N [--bytes S] [--link R] [--latency T] [--way W] [--deaths N]"),
             };
         }
         catch (Exception bug)
@@ -60,6 +62,28 @@ public static class ServerCommands
             ? $"{errors} error(s), {reading.Findings.Length - errors} warning(s)"
             : $"{path}: good; {reading.Site.Clusters.Length} cluster(s), {reading.Site.AllNodes.Count()} node(s)");
         return reading.Site is null ? BadConfiguration : 0;
+    }
+
+    /// <summary>Makes Ka's configuration of Kadeploy3's in a directory that is new or empty.</summary>
+    static int Convert(string from, string to)
+    {
+        if (Directory.Exists(to) && Directory.EnumerateFileSystemEntries(to).Any())
+            return Misused($"kad convert: {to} is not empty");
+        var converted = SiteConversion.Convert(from);
+        foreach (var note in converted.Notes)
+            Console.Error.WriteLine(note);
+        if (converted.Failed)
+            return BadData;
+        foreach (var (path, text) in converted.Files)
+        {
+            var file = Path.Combine(to, path);
+            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            File.WriteAllText(file, text);
+            if (path.EndsWith(".sh", StringComparison.Ordinal))
+                File.SetUnixFileMode(file, File.GetUnixFileMode(file) | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+            Console.WriteLine(file);
+        }
+        return 0;
     }
 
     static int Simulate(string[] options)

@@ -16,6 +16,9 @@ public sealed partial class Accounts(TimeProvider clock)
     /// <summary>Where <c>pw_name</c> and <c>pw_gid</c> are in <c>struct passwd</c> on 64-bit Linux; <c>gr_name</c> is first in <c>struct group</c>.</summary>
     const int GidOffset = 20, StructSize = 64, BufferSize = 64 * 1024;
 
+    /// <summary>What getpwnam_r(3) may also answer for a name that does not exist.</summary>
+    const int NoEntry = 2, NoProcess = 3;
+
     readonly ConcurrentDictionary<string, (ImmutableArray<string> Groups, DateTimeOffset At)> _groups = new(StringComparer.Ordinal);
 
     /// <summary>The name of a user id; <c>uid:N</c> when it has none.</summary>
@@ -27,22 +30,32 @@ public sealed partial class Accounts(TimeProvider clock)
         var now = clock.GetUtcNow();
         if (_groups.TryGetValue(user, out var kept) && now - kept.At < Kept)
             return kept.Groups;
-        var groups = Look(user);
+        // While the name service fails, what it said last goes on: nobody loses a right by an outage.
+        var groups = Look(user) ?? kept.Groups;
+        if (groups.IsDefault)
+            groups = [];
         if (_groups.Count > 10_000)
             _groups.Clear();
         _groups[user] = (groups, now);
         return groups;
     }
 
-    static ImmutableArray<string> Look(string user)
+    /// <summary>Null when the name service fails; empty for a name that it does not know.</summary>
+    static ImmutableArray<string>? Look(string user)
     {
-        if (user.Contains('\0') || Read<uint?>(buffer =>
-            GetPwNam(user, buffer.Struct, buffer.Text, BufferSize, out var found) == 0 && found != 0 ? (uint)Marshal.ReadInt32(buffer.Struct, GidOffset) : null) is not { } gid)
+        if (user.Contains('\0'))
             return [];
+        var (error, group) = Read(buffer =>
+        {
+            var failed = GetPwNam(user, buffer.Struct, buffer.Text, BufferSize, out var found);
+            return (failed, found == 0 ? (uint?)null : (uint)Marshal.ReadInt32(buffer.Struct, GidOffset));
+        });
+        if (group is not { } gid)
+            return error is 0 or NoEntry or NoProcess ? ImmutableArray<string>.Empty : null;
         var ids = new uint[GroupLimit];
         var count = ids.Length;
         return GetGroupList(user, gid, ids, ref count) < 0
-            ? []
+            ? null
             : [.. ids.Take(count).Distinct().Select(id => Read(buffer => GetGrGid(id, buffer.Struct, buffer.Text, BufferSize, out var found) == 0 && found != 0 ? Name(buffer.Struct) : null)).OfType<string>()];
     }
 

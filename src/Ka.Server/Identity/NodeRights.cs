@@ -36,16 +36,17 @@ public sealed class NodeRights(GrantTable grants, TimeProvider clock)
 
     /// <summary>
     /// What a deployment writes: with its partitioning every partition that is not kept (the whole disk when none is), without it the
-    /// deploy partition; a disk image writes the whole disk.
+    /// deploy partition; a disk image writes the whole disk, and a pre-install may.
     /// </summary>
-    public static PartitionNeed NeedOf(ClusterNode node, OsEnvironment environment, bool partitioning)
+    /// <param name="more">A further partition that is made anew, by its name.</param>
+    public static PartitionNeed NeedOf(ClusterNode node, OsEnvironment environment, bool partitioning, string? more = null)
     {
         var layout = node.Layout;
-        if (ImageNeeds.Of(environment).WholeDisk || layout.MoreDisks is not null || layout.Arrays is not null || layout.Groups is not null)
+        if (ImageNeeds.Of(environment).WholeDisk || environment.PreInstall is not null || layout.MoreDisks is not null || layout.Arrays is not null || layout.Groups is not null)
             return PartitionNeed.WholeDisk;
         return partitioning && !layout.Partitions.Any(p => p.Keep)
             ? PartitionNeed.WholeDisk
-            : new PartitionNeed([.. layout.Partitions.Select((p, i) => (Spec: p, Ref: new PartitionRef(p.Name, p.Number ?? i + 1))).Where(p => partitioning ? !p.Spec.Keep : p.Spec.Deploy).Select(p => p.Ref)]);
+            : new PartitionNeed([.. layout.Partitions.Select((p, i) => (Spec: p, Ref: new PartitionRef(p.Name, p.Number ?? i + 1))).Where(p => (partitioning ? !p.Spec.Keep : p.Spec.Deploy) || p.Spec.Name == more).Select(p => p.Ref)]);
     }
 }
 

@@ -23,7 +23,8 @@ public static class RunFold
 
     public static ImmutableArray<NodeRun> Of(Workflow workflow, IEnumerable<JournalEntry> journal)
     {
-        var plan = OperationFold.PlanOf(workflow);
+        if (OperationFold.FindPlan(workflow) is not { } plan)
+            return [];
         var automaton = Automaton.For(plan);
         var passages = workflow.NodeNames.Select(_ => new Passage()).ToArray();
         var runs = ImmutableArray.CreateBuilder<NodeRun>(passages.Length);

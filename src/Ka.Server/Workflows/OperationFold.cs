@@ -45,21 +45,21 @@ public sealed class OperationFold
     public bool WasCancelled => !_cancelled.IsEmpty;
 
     /// <summary>The plan is a pure function of what was accepted, so it is never stored.</summary>
-    public static Plan PlanOf(Workflow workflow) => workflow.Kind switch
+    public static Plan PlanOf(Workflow workflow)
     {
-        WorkflowKind.Deploy => DeployPlan(workflow),
-        WorkflowKind.Reboot => OperationPlans.Reboot(workflow.Reboot!, workflow.Cluster, workflow.AuthorizedKeys.Length > 0),
-        WorkflowKind.Power => OperationPlans.Power(workflow.Power!, workflow.Cluster),
-    };
-
-    static Plan DeployPlan(Workflow workflow)
-    {
-        var outcome = Planner.Accepted(new DeployRequest(workflow.Environment, workflow.Cluster, workflow.Cluster.Nodes, workflow.AuthorizedKeys.Length > 0, null, workflow.Verify)
-        {
-            Options = workflow.Options,
-        });
+        var outcome = Outcome(workflow);
         return outcome.Plan ?? throw new InvalidOperationException($"{workflow.Id} was accepted and now has no plan: {string.Join("; ", outcome.Faults)}");
     }
+
+    /// <summary>Null for one that an older server accepted and this one cannot plan.</summary>
+    public static Plan? FindPlan(Workflow workflow) => Outcome(workflow).Plan;
+
+    static PlanOutcome Outcome(Workflow workflow) => workflow.Kind switch
+    {
+        WorkflowKind.Deploy => Planner.Accepted(new DeployRequest(workflow.Environment, workflow.Cluster, workflow.Cluster.Nodes, workflow.AuthorizedKeys.Length > 0, null, workflow.Verify) { Options = workflow.Options }),
+        WorkflowKind.Reboot => new PlanOutcome(OperationPlans.Reboot(workflow.Reboot!, workflow.Cluster, workflow.AuthorizedKeys.Length > 0), []),
+        WorkflowKind.Power => new PlanOutcome(OperationPlans.Power(workflow.Power!, workflow.Cluster), []),
+    };
 
     public WorkflowState State =>
         !Automaton.Ended ? WorkflowState.Running

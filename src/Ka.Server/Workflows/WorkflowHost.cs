@@ -145,9 +145,9 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
             if (_stopping.IsCancellationRequested)
                 return;
             have.Boots.Forget(workflow.Id);
-            if (have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow()))
-                Count(workflow);
-            else
+            // Before the end is seen, so that whoever sees it finds the statistics; beside the strand, because it reads the whole journal.
+            await Task.Run(() => Count(workflow), CancellationToken.None);
+            if (!have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow()))
                 LogFenced(workflow.Id, fence);
             LogEnded(workflow.Id, fold.State, fold.Automaton.Ok.Count, fold.Automaton.Ko.Count, live.Runner.OwnTime.TotalMilliseconds);
         }
@@ -182,8 +182,8 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
             Note(workflow, new WorkflowTurn(entry, decisions, after));
         }
         have.Boots.Forget(workflow.Id);
-        have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow());
         Count(workflow);
+        have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow());
     }
 
     void Count(Workflow workflow) => have.Runs.Add(RunFold.Of(workflow, have.Journal.Read(workflow.Id)));

@@ -28,6 +28,16 @@ public sealed class SimulatedOperations
         }, crashAfter);
     }
 
+    [Fact]
+    public void A_change_of_power_that_fails_leaves_what_a_node_boots_as_it_was()
+    {
+        Assert.True(FaultPlan.TryParse(["gris-2 has a dead bmc"], Roster, out var misbehaving, out _));
+        var plan = OperationPlans.Power(new PowerWish(PowerAction.On, Level.Soft), SimulatedDeployment.SampleCluster(Roster.Names));
+        var outcome = SimulatedDeployment.Run(Roster, 1, SimulatedHardware.Sound, misbehaving, plan, 500, world => world.Remember(1, BootChoice.Profile));
+        Assert.Equal("gris-2", Text(outcome.Ko));
+        Assert.Equal(BootChoice.Profile, outcome.World.BootsNext(1));
+    }
+
     static string Text(NodeBits nodes) => nodes.IsEmpty ? "" : NodeSet.FromNames(Roster.NamesOf(nodes).Select(NodeName.Parse)).ToString();
 
     [Fact]

@@ -57,6 +57,6 @@ public partial class ExplainingFaults
         Assert.Empty(unknown);
     }
 
-    [GeneratedRegex(@"\.(sh|pfx|yaml|json|sock|ipxe)$")]
+    [GeneratedRegex(@"\.(sh|pfx|yaml|json|sock|ipxe|conf)$")]
     private static partial Regex FileName();
 }
