@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.CommandLine;
 using System.Diagnostics;
+using System.IO.Compression;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
@@ -23,14 +24,14 @@ static class CopyCommand
     /// <summary>Nodes to which the agent's program is sent at once.</summary>
     const int Window = 16;
 
-    const string Script = "trap 'rm -rf \"$PWD\"' EXIT\n./ka-agent receive order\n";
+    const string Script = "trap 'rm -rf \"$PWD\"' EXIT\ngzip -d ka-agent.gz && chmod 700 ka-agent && ./ka-agent receive order\n";
 
     static readonly Argument<string> From = new("SRC") { Description = "File, or directory whose content is copied" };
     static readonly Argument<string> To = new("DST") { Description = "Absolute path on the nodes: a file (DIR/ keeps the name of SRC), or the directory that gets what SRC holds" };
     static readonly Option<string> Nodes = new("--nodes", "-w") { Description = "Node set", Required = true };
     static readonly Option<string?> Identity = new("--identity", "-i") { Description = "Private key for ssh as root (default: ssh's own)" };
     static readonly Option<string?> Listen = new("--listen", "-l") { Description = "Address that the nodes reach (default: the one that faces the first node)" };
-    static readonly Option<int> Wait = new("--wait") { Description = "Seconds to await nodes; then go with those that have come", DefaultValueFactory = _ => 60 };
+    static readonly Option<int> Wait = new("--wait") { Description = "Seconds to await nodes; then go with those that have come", DefaultValueFactory = _ => 300 };
 
     public static Command Build()
     {
@@ -66,8 +67,10 @@ static class CopyCommand
         var work = Directory.CreateTempSubdirectory("ka-copy-").FullName;
         try
         {
-            var agent = Path.Combine(work, "ka-agent");
-            await File.WriteAllBytesAsync(agent, program.Value, cancel);
+            // Compressed once, and sent to each node.
+            var agent = Path.Combine(work, "ka-agent.gz");
+            await using (var compressed = new GZipStream(File.Create(agent), CompressionLevel.Optimal))
+                await compressed.WriteAsync(program.Value, cancel);
             var file = isTree ? await PackAsync(source, Path.Combine(work, "tree.tar"), cancel) : source;
             if (file is null)
                 return Refuse($"'{source}' could not be packed; tar says why above");
@@ -83,7 +86,9 @@ static class CopyCommand
             var at = await sender.Listening;
             var mode = isTree ? 0 : (int)File.GetUnixFileMode(source);
             await StartAllAsync(nodes, work, agent, parsed.GetValue(Identity), sender, name => new CopyOrder(at.ToString(), key, name, target, isTree, mode, parsed.GetValue(Wait)), cancel);
-            return await sending is { } fault ? BroadcastCommands.Say(fault) : BroadcastCommands.Summary(sender, new FileInfo(file).Length);
+            var fault = await sending;
+            var status = BroadcastCommands.Summary(sender, new FileInfo(file).Length);
+            return fault is null ? status : BroadcastCommands.Say(fault);
         }
         finally
         {
@@ -155,7 +160,7 @@ static class CopyCommand
             _ = ssh.StandardOutput.ReadToEndAsync(cancel);
             try
             {
-                await RemoteScript.SendAsync([new("ka-agent", agent, null), new("order", null, JsonSerializer.Serialize(order, AgentJson.Default.CopyOrder)), new("go", null, Script)], ssh.StandardInput.BaseStream, cancel);
+                await RemoteScript.SendAsync([new("ka-agent.gz", agent, null), new("order", null, JsonSerializer.Serialize(order, AgentJson.Default.CopyOrder)), new("go", null, Script)], ssh.StandardInput.BaseStream, cancel);
                 ssh.StandardInput.Close();
             }
             catch (IOException)
