@@ -284,7 +284,7 @@ public sealed class StandaloneSender(SendRequest request)
         }
         if (receivers.Length == 0)
         {
-            return Fault.Of(FaultCodes.BroadcastUnreachable, $"No receiver came within {request.Patience.TotalSeconds:0} s.", null);
+            return Fault.Of(FaultCodes.BroadcastUnreachable, _withdrawn.Count > 0 ? "No receiver could be started." : $"No receiver came within {request.Patience.TotalSeconds:0} s.", null);
         }
         ImmutableArray<ChainPeer> peers = [.. receivers.Select(r => r.Peer)];
         var links = ChainPlan.Of(peers, server);
