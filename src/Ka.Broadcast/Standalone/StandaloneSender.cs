@@ -36,6 +36,9 @@ public sealed class StandaloneSender(SendRequest request)
     /// <summary>A receiver that reports again within this time was only slow.</summary>
     static readonly TimeSpan LostFor = TimeSpan.FromSeconds(5);
 
+    /// <summary>The same for one that has not reported yet: its program may still be starting.</summary>
+    static readonly TimeSpan UnheardFor = TimeSpan.FromSeconds(30);
+
     readonly object _gate = new();
     readonly List<Attendee> _receivers = [];
     readonly long _start = Stopwatch.GetTimestamp();
@@ -328,9 +331,10 @@ public sealed class StandaloneSender(SendRequest request)
             foreach (var receiver in silent)
             {
                 Announce(receiver);
-                if (Stopwatch.GetElapsedTime(receiver.HeardAt) > LostFor)
+                var limit = receiver.Progress is null ? UnheardFor : LostFor;
+                if (Stopwatch.GetElapsedTime(receiver.HeardAt) > limit)
                 {
-                    Leave(receiver, $"nothing was heard of it for {LostFor.TotalSeconds:0} s");
+                    Leave(receiver, $"nothing was heard of it for {limit.TotalSeconds:0} s");
                 }
             }
             BytesOut = source.Report(request.Key)?.BytesOut ?? BytesOut;
