@@ -16,12 +16,12 @@ public sealed class Acceptance(WorkflowTable workflows, OutOfUseTable outOfUse, 
     public async Task<IResult> AcceptAsync(Workflow workflow, bool dryRun, CancellationToken cancel, bool drained = false)
     {
         if (Refusal(workflow.NodeNames, drained) is { } refused)
-            return Problems.Of(Problems.StatusOf(refused.Code), refused);
+            return Problems.Of(refused);
         if (dryRun)
             return Results.Json(Reply(workflow, 0), RestJson.Default.OperationReply);
         var (fence, busy) = await Task.Run(() => workflows.Accept(workflow), cancel);
         if (!busy.IsEmpty)
-            return Problems.Of(StatusCodes.Status409Conflict, Busy(busy));
+            return Problems.Of(Busy(busy));
         host.Start(workflow, fence);
         // Between the look and the start somebody may have stopped everything; who stops ends what runs after having written it down.
         if (outOfUse.Stopped() is { } late)

@@ -1,3 +1,4 @@
+using Ka.Core.Clusters;
 using Ka.Core.Faults;
 using Ka.Core.Rights;
 using Ka.Server.Identity;
@@ -46,18 +47,22 @@ public static class Access
             if (caller is null)
             {
                 context.Response.Headers.WWWAuthenticate = "Bearer, Basic realm=\"ka\", charset=\"UTF-8\"";
-                await Problems.Of(Problems.StatusOf(fault!.Code), fault).ExecuteAsync(context);
+                await Problems.Of(fault!).ExecuteAsync(context);
                 return;
             }
             if (caller.Role < least)
             {
-                await Problems.Of(StatusCodes.Status403Forbidden, TooLow(caller, least)).ExecuteAsync(context);
+                await Problems.Of(TooLow(caller, least)).ExecuteAsync(context);
                 return;
             }
             context.Features.Set(new Requester(caller));
         }
         await next();
     });
+
+    /// <summary>Why the caller may not work on these nodes, and on drained ones only as an operator; null when they may.</summary>
+    internal static Fault? Denied(NodeRights rights, Caller caller, Cluster cluster, Func<ClusterNode, PartitionNeed> need, bool drained) =>
+        rights.Refusal(caller, cluster.Nodes, need) ?? (drained && caller.Role < Role.Operator ? TooLow(caller, Role.Operator) : null);
 
     internal static Fault TooLow(Caller caller, Role least) =>
         Fault.Of(FaultCodes.RightsRole, $"{caller.Name} is {caller.Role.Word()}; this needs {least.Word()}", $"rule role:{caller.Role.Word()}, by {caller.By}");

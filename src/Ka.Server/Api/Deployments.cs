@@ -68,15 +68,14 @@ public static partial class Deployments
         CheckKeys(body.AuthorizedKeys, faults);
         var verify = ReadVerify(body.Verify, faults) ?? cluster?.Verify ?? VerifyMode.Sample;
         if (faults.Count > 0)
-            return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
-        if (rights.Refusal(who.Caller, cluster!.Nodes, node => body.CustomSteps is null ? NodeRights.NeedOf(node, environment!, !body.NoPartitioning, body.ReformatTmp is null ? null : "tmp") : PartitionNeed.WholeDisk) is { } denied)
-            return Problems.Of(Problems.StatusOf(denied.Code), denied);
-        if (body.Drained && who.Caller.Role < Role.Operator)
-            return Problems.Of(StatusCodes.Status403Forbidden, Access.TooLow(who.Caller, Role.Operator));
+            return Problems.Of(faults);
+        PartitionNeed NeedOf(ClusterNode node) => body.CustomSteps is null ? NodeRights.NeedOf(node, environment!, !body.NoPartitioning, body.ReformatTmp is null ? null : "tmp") : PartitionNeed.WholeDisk;
+        if (Access.Denied(rights, who.Caller, cluster!, NeedOf, body.Drained) is { } denied)
+            return Problems.Of(denied);
         if (acceptance.Refusal(cluster!.Nodes.Select(n => n.Name), body.Drained) is { } notNow)
-            return Problems.Of(Problems.StatusOf(notNow.Code), notNow);
+            return Problems.Of(notNow);
         if (!body.DryRun && set!.Count > site.Configuration.AtOnceLimit && body.ConfirmNodes != set.Count)
-            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesProtected, $"{set.Count} nodes, more than the {site.Configuration.AtOnceLimit} that the site deploys at once without being told how many"));
+            return Problems.Of(Fault.Of(FaultCodes.NodesProtected, $"{set.Count} nodes, more than the {site.Configuration.AtOnceLimit} that the site deploys at once without being told how many"));
         var ground = Ground(cluster!, nodes, site);
         (cluster, var broadcast) = BroadcastChoices.Settle(DeployChoices.Over(cluster!, body, files, faults), body, environment!, ground, faults);
         faults.AddRange(BroadcastChoices.Check(cluster, environment!, ground));
@@ -87,16 +86,16 @@ public static partial class Deployments
         var outcome = Planner.Plan(asked);
         faults.AddRange(outcome.Faults);
         if (faults.Count > 0)
-            return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
+            return Problems.Of(faults);
         if (body.DryRun)
             return Results.Json(Reply(asked, outcome.Plan!, set!, nodes), RestJson.Default.PlanReply);
         if (site.MinimalFault() is { } missing)
-            return Problems.Of(Problems.StatusOf(missing.Code), missing);
+            return Problems.Of(missing);
         if (verify != VerifyMode.None && environment!.Image.Kind == ImageKind.Tar && (await Task.Run(() => FileManifests.FindOrMake(files, environment!.Image, cancel), cancel)).Fault is { } noManifest)
-            return Problems.Of(Problems.StatusOf(noManifest.Code), noManifest);
+            return Problems.Of(noManifest);
         var (frozen, unread) = await SiteScripts.KeepAsync(cluster, files, cancel);
         if (unread is not null)
-            return Problems.Of(Problems.StatusOf(unread.Code), unread);
+            return Problems.Of(unread);
         var workflow = new Workflow(
             Ids.New("D"), WorkflowKind.Deploy, who.Caller.Name, environment!, frozen,
             body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow(), verify)

@@ -41,7 +41,7 @@ public static class Environments
         if (catalogue.FindFor(who.Caller, name, version) is not { } environment)
             return Unknown(name);
         if (site.Find(node) is not { } found)
-            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{DocumentError.Cut(node)}'"));
+            return Problems.Of(Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{DocumentError.Cut(node)}'"));
         var chosen = environment.Files.Where(f => path is null || f.Path == path).ToArray();
         if (chosen.Length == 0)
             return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(
@@ -51,7 +51,7 @@ public static class Environments
         foreach (var file in chosen)
         {
             if (!NodeTemplate.TryRender(file, values, out var text, out var errors))
-                return Problems.Of(StatusCodes.Status422UnprocessableEntity, errors.Select(e => Fault.Of(FaultCodes.TemplateInvalid, $"{file.Path}, {e}")).ToArray());
+                return Problems.Of(errors.Select(e => Fault.Of(FaultCodes.TemplateInvalid, $"{file.Path}, {e}")).ToArray());
             rendered.Add(new RenderedReply(file.Path, Convert.ToString(file.Mode, 8).PadLeft(4, '0'), text));
         }
         return Results.Json(new RenderReply($"{environment.Name}:{environment.Version}", node, [.. rendered]), RestJson.Default.RenderReply);
@@ -63,7 +63,7 @@ public static class Environments
         if (catalogue.FindFor(who.Caller, name, version) is not { } environment)
             return Unknown($"{name}:{version}");
         var (digest, fault) = await Task.Run(() => FileManifests.FindOrMake(files, environment.Image, cancel), cancel);
-        return digest is null ? Problems.Of(Problems.StatusOf(fault!.Code), fault) : Results.File(files.PathOf(digest), "application/gzip");
+        return digest is null ? Problems.Of(fault!) : Results.File(files.PathOf(digest), "application/gzip");
     }
 
     /// <summary>Which files the description names; the client then sends those that the store lacks.</summary>
@@ -85,7 +85,7 @@ public static class Environments
     {
         if (!FileStore.IsDigest(sha256))
             return Problems.Of(StatusCodes.Status400BadRequest, Fault.Of(FaultCodes.RequestInvalid, "a file is named by its SHA-256 in lower-case hex"));
-        return await files.PutAsync(sha256, request.Body, cancel) is { } fault ? Problems.Of(Problems.StatusOf(fault.Code), fault) : Results.NoContent();
+        return await files.PutAsync(sha256, request.Body, cancel) is { } fault ? Problems.Of(fault) : Results.NoContent();
     }
 
     static async Task<IResult> ApplyAsync(HttpRequest request, Requester who, EnvironmentCatalogue catalogue, FileStore files, TimeProvider clock, CancellationToken cancel)
@@ -100,16 +100,16 @@ public static class Environments
         if (environment is null)
             return refused!.At is { } at
                 ? Problems.Of(
-                    Problems.StatusOf(refused.Fault.Code), refused.Fault,
+                    refused.Fault,
                     [new ProblemError(at.ToString(), refused.Fault.Message, null, null, new DocumentError(refused.Fault.Code.Text, at, refused.Fault.Message).Render(body.Text))])
-                : Problems.Of(Problems.StatusOf(refused.Fault.Code), refused.Fault);
+                : Problems.Of(refused.Fault);
         environment = environment with { Owner = who.Caller.Name };
         if (catalogue.RefuseRegistration(who.Caller, environment) is { } denied)
-            return Problems.Of(Problems.StatusOf(denied.Code), denied);
+            return Problems.Of(denied);
         if (catalogue.Find(environment.Name, environment.Version) is { } existing)
             return Registrar.SameContent(existing, environment)
                 ? Results.Json(new ApplyReply("unchanged", Reply(existing)), RestJson.Default.ApplyReply)
-                : Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.EnvironmentExists, $"{environment.Name}:{environment.Version} exists with another content"));
+                : Problems.Of(Fault.Of(FaultCodes.EnvironmentExists, $"{environment.Name}:{environment.Version} exists with another content"));
         catalogue.Add(environment);
         return Results.Json(new ApplyReply("created", Reply(environment)), RestJson.Default.ApplyReply, statusCode: StatusCodes.Status201Created);
     }
@@ -119,10 +119,10 @@ public static class Environments
         if (catalogue.FindFor(who.Caller, name, version) is not { } environment)
             return Unknown($"{name}:{version}");
         if (EnvironmentRights.RefuseRemoval(who.Caller, environment) is { } denied)
-            return Problems.Of(Problems.StatusOf(denied.Code), denied);
+            return Problems.Of(denied);
         var running = workflows.Running();
         if (running.FirstOrDefault(w => w.Workflow.Environment.Name == name && w.Workflow.Environment.Version == version) is { } user)
-            return Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.EnvironmentInUse, $"{name}:{version} is being deployed by {user.Workflow.Id}"));
+            return Problems.Of(Fault.Of(FaultCodes.EnvironmentInUse, $"{name}:{version} is being deployed by {user.Workflow.Id}"));
         catalogue.Remove(name, version);
         TrackerRoutes.Forget(environment, torrents, secrets);
         var used = catalogue.All().SelectMany(Registrar.FilesOf)
@@ -138,7 +138,7 @@ public static class Environments
         Problems.Of(StatusCodes.Status422UnprocessableEntity, FaultCodes.EnvironmentInvalid, $"{body.File} has {errors.Length} error(s)", errors, body.Text);
 
     static IResult Unknown(string name) =>
-        Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{DocumentError.Cut(name)}'"));
+        Problems.Of(Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{DocumentError.Cut(name)}'"));
 
     internal static EnvironmentReply Reply(OsEnvironment e) => new(
         e.Name, e.Version, e.Owner, e.Description, e.Visibility.ToString().ToLowerInvariant(), e.Arch, e.Os, e.Image.Sha256, e.Image.Bytes, e.Image.UnpackedBytes,

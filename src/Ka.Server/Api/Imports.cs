@@ -21,18 +21,18 @@ public static class Imports
             return refusal!;
         var named = body.BootFrom.Split(':', 2);
         if (catalogue.FindFor(who.Caller, named[0], named.Length == 2 && int.TryParse(named[1], out var version) ? version : null) is not { } boot)
-            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{body.BootFrom}' to take the kernel from"));
+            return Problems.Of(Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{body.BootFrom}' to take the kernel from"));
         var (environment, fault) = await Task.Run(() => ContainerImport.Make(body, boot, files, clock.GetUtcNow(), cancel), cancel);
         RemoveLayers(body, catalogue, files);
         if (environment is null)
-            return Problems.Of(Problems.StatusOf(fault!.Code), fault);
+            return Problems.Of(fault!);
         environment = environment with { Owner = who.Caller.Name };
         if (catalogue.RefuseRegistration(who.Caller, environment) is { } denied)
-            return Problems.Of(Problems.StatusOf(denied.Code), denied);
+            return Problems.Of(denied);
         if (catalogue.Find(environment.Name, environment.Version) is { } existing)
             return Registrar.SameContent(existing, environment)
                 ? Results.Json(new ApplyReply("unchanged", Environments.Reply(existing)), RestJson.Default.ApplyReply)
-                : Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.EnvironmentExists, $"{environment.Name}:{environment.Version} exists with another content"));
+                : Problems.Of(Fault.Of(FaultCodes.EnvironmentExists, $"{environment.Name}:{environment.Version} exists with another content"));
         catalogue.Add(environment);
         return Results.Json(new ApplyReply("created", Environments.Reply(environment)), RestJson.Default.ApplyReply, statusCode: StatusCodes.Status201Created);
     }

@@ -39,28 +39,17 @@ public static class NodeChecks
             return refusal!;
         if (NodeUse.Selected(body.Nodes, site, out var set) is { } noNodes)
             return noNodes;
-        if (rights.Refusal(who.Caller, [.. set.Select(n => site.Find(n.Value)!.Value.Node)], _ => PartitionNeed.Nothing) is { } denied)
-            return Problems.Of(Problems.StatusOf(denied.Code), denied);
+        ClusterNode[] nodes = [.. set.Select(n => site.Find(n.Value)!.Value.Node)];
+        if (rights.Refusal(who.Caller, nodes, _ => PartitionNeed.Nothing) is { } denied)
+            return Problems.Of(denied);
         if (body.Mode is not ("sample" or "full"))
-            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.RequestInvalid, "mode is sample or full"));
+            return Problems.Of(Fault.Of(FaultCodes.RequestInvalid, "mode is sample or full"));
         if (AgentProgram.At(site) is not { } agent)
             return AgentProgram.Missing(StatusCodes.Status503ServiceUnavailable);
         var states = table.States();
         var ssh = new SshSystem(keys.ClientKeyFile, site.Configuration.StateDirectory);
-        using var window = new SemaphoreSlim(Window);
-        var replies = await Task.WhenAll(set.Select(async name =>
-        {
-            await window.WaitAsync(cancel);
-            try
-            {
-                return await CheckAsync(site.Find(name.Value)!.Value.Node, states.GetValueOrDefault(name.Value));
-            }
-            finally
-            {
-                window.Release();
-            }
-        }));
-        return Results.Json(replies.ToImmutableArray(), RestJson.Default.ImmutableArrayNodeVerifyReply);
+        var replies = await Windows.AskAsync(nodes, Window, node => CheckAsync(node, states.GetValueOrDefault(node.Name)), cancel);
+        return Results.Json(replies, RestJson.Default.ImmutableArrayNodeVerifyReply);
 
         async Task<NodeVerifyReply> CheckAsync(ClusterNode node, NodeState? state)
         {

@@ -47,7 +47,7 @@ public static class NodeUse
     }
 
     static IResult History(string name, int? limit, Site site, RunTable runs) => site.Find(name) is null
-        ? Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"))
+        ? Problems.Of(Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"))
         : Results.Json(runs.OfNode(name, Math.Clamp(limit ?? 20, 1, HistoryLimit)).Select(Reports.Row).ToImmutableArray(), RestJson.Default.ImmutableArrayRunRow);
 
     static IResult Status(OutOfUseTable table) => Results.Json(Reply(table, []), RestJson.Default.StopReply);
@@ -80,9 +80,9 @@ public static class NodeUse
 
     /// <summary>Reads a node set of this site's nodes; the answer when it is none, or empty.</summary>
     internal static IResult? Selected(string words, Site site, out NodeSet set) => Nodes.Refuse(words, site, out set)
-        ?? (set.IsEmpty ? Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesEmpty, "the node set is empty")) : null);
+        ?? (set.IsEmpty ? Problems.Of(Fault.Of(FaultCodes.NodesEmpty, "the node set is empty")) : null);
 
     static IResult? BadReason(string reason) => reason.Trim().Length > 0 && reason.Length <= ReasonLimit && !reason.Any(char.IsControl)
         ? null
-        : Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.RequestInvalid, $"a reason has 1 to {ReasonLimit} characters on one line"));
+        : Problems.Of(Fault.Of(FaultCodes.RequestInvalid, $"a reason has 1 to {ReasonLimit} characters on one line"));
 }

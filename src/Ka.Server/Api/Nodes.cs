@@ -30,16 +30,16 @@ public static class Nodes
         site.Find(name) is { } found
             ? Results.Json(
                 new NodeSshReply(found.Node.Name, found.Node.Address, table.RecentFacts(found.Node.Name, "hostKey", ""), keys.AuthorityKey), RestJson.Default.NodeSshReply)
-            : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
+            : Problems.Of(Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
 
     /// <summary>Reads a node set of this site's nodes; the answer when it is none.</summary>
     internal static IResult? Refuse(string words, Site site, out NodeSet set)
     {
         if (!NodeSet.TryParse(words, site.NodeSets, out set, out var error))
-            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesInvalid, $"node set: {error}"));
+            return Problems.Of(Fault.Of(FaultCodes.NodesInvalid, $"node set: {error}"));
         return set.IsSubsetOf(site.AllNodes)
             ? null
-            : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"no cluster of this server has {set - site.AllNodes}"));
+            : Problems.Of(Fault.Of(FaultCodes.NodesUnknown, $"no cluster of this server has {set - site.AllNodes}"));
     }
 
     static IResult List(string? nodes, Site site, NodeTable table, OutOfUseTable outOfUse, WorkflowTable workflows, AgentHub hub)
@@ -56,21 +56,19 @@ public static class Nodes
     static IResult Show(string name, Site site, NodeTable table, OutOfUseTable outOfUse, WorkflowTable workflows, AgentHub hub) =>
         site.Find(name) is not null
             ? Results.Json(Replies(NodeSet.FromNames(NodeName.Parse(name)), site, table, outOfUse, workflows, hub, withInventory: true).Single(), RestJson.Default.NodeReply)
-            : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
+            : Problems.Of(Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
 
     /// <summary>Lets nodes boot their local disks again in place of the profile that a deployment left.</summary>
     static IResult ForgetProfiles(string nodes, Requester who, NodeRights rights, Site site, NodeBoots boots)
     {
-        if (Refuse(nodes, site, out var set) is { } refusal)
+        if (NodeUse.Selected(nodes, site, out var set) is { } refusal)
             return refusal;
-        if (set.IsEmpty)
-            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesEmpty, "the node set is empty"));
         if (rights.Refusal(who.Caller, [.. set.Select(n => site.Find(n.Value)!.Value.Node)], _ => PartitionNeed.Nothing) is { } denied)
-            return Problems.Of(Problems.StatusOf(denied.Code), denied);
+            return Problems.Of(denied);
         var (removed, busy) = boots.ForgetProfiles([.. set.Select(n => n.Value)]);
         return busy.IsEmpty
             ? Results.Json(new ForgottenReply(removed.IsEmpty ? "" : NodeSet.FromNames(removed.Select(NodeName.Parse)).ToString(), removed.Length), RestJson.Default.ForgottenReply)
-            : Problems.Of(StatusCodes.Status409Conflict, Acceptance.Busy(busy));
+            : Problems.Of(Acceptance.Busy(busy));
     }
 
     /// <summary>The key of the node's encrypted disk, for who must open it at the console.</summary>
@@ -78,10 +76,10 @@ public static class Nodes
     {
         context.Response.Headers.CacheControl = "no-store";
         if (site.Find(name) is null)
-            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
+            return Problems.Of(Fault.Of(FaultCodes.NodesUnknown, $"there is no node '{Core.Documents.DocumentError.Cut(name)}'"));
         return secrets.DiskKeys.Find(name) is { } key
             ? Results.Json(new NodeKeyReply(name, key), RestJson.Default.NodeKeyReply)
-            : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodeHasNoKey, $"{name} has no key: nothing on its disks was ever encrypted"));
+            : Problems.Of(Fault.Of(FaultCodes.NodeHasNoKey, $"{name} has no key: nothing on its disks was ever encrypted"));
     }
 
     static IEnumerable<NodeReply> Replies(NodeSet set, Site site, NodeTable table, OutOfUseTable outOfUse, WorkflowTable workflows, AgentHub hub, bool withInventory)

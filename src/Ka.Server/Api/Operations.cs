@@ -46,7 +46,7 @@ public static class Operations
         : Fault.Of(FaultCodes.RightsMissing, $"{workflow.Id} belongs to {workflow.Owner}");
 
     static IResult Logs(string id, string? node, Requester who, WorkflowTable workflows, LogTable logs) => workflows.Find(id) is { } stored
-        ? Owns(who.Caller, stored.Workflow) is { } denied ? Problems.Of(Problems.StatusOf(denied.Code), denied) : Results.Json(
+        ? Owns(who.Caller, stored.Workflow) is { } denied ? Problems.Of(denied) : Results.Json(
             logs.Read(id, node, 10_000).Select(l => new LogLine(l.At, l.Node, l.Step, l.Text)).ToImmutableArray(), RestJson.Default.ImmutableArrayLogLine)
         : Unknown(id);
 
@@ -55,10 +55,10 @@ public static class Operations
         if (workflows.Find(id) is not { } stored)
             return Unknown(id);
         if (Owns(who.Caller, stored.Workflow) is { } denied)
-            return Problems.Of(Problems.StatusOf(denied.Code), denied);
+            return Problems.Of(denied);
         // What is stored as ended may still be on its way out of the host.
         if (stored.State != WorkflowState.Running || !host.Cancel(id, who.Caller.Name))
-            return Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.OperationEnded, $"{id} is {stored.State.ToString().ToLowerInvariant()} already"));
+            return Problems.Of(Fault.Of(FaultCodes.OperationEnded, $"{id} is {stored.State.ToString().ToLowerInvariant()} already"));
         return Results.Json(
             Reply(stored, Folded(stored.Workflow, journal), _ => null, detailed: false), RestJson.Default.OperationReply, statusCode: StatusCodes.Status202Accepted);
     }
@@ -68,7 +68,7 @@ public static class Operations
         if (workflows.Find(id) is not { } stored)
             return Unknown(id);
         if (Owns(who.Caller, stored.Workflow) is { } denied)
-            return Problems.Of(Problems.StatusOf(denied.Code), denied);
+            return Problems.Of(denied);
         var after = long.TryParse(request.Headers["Last-Event-ID"].ToString(), out var seen) ? seen : 0;
         return TypedResults.ServerSentEvents(EventsAsync(stored.Workflow, after, journal, host, clock, cancel));
     }
@@ -141,5 +141,5 @@ public static class Operations
         WorkflowKind.Power => $"power {workflow.Power!.Action.ToString().ToLowerInvariant()}",
     };
 
-    internal static IResult Unknown(string id) => Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.OperationUnknown, $"there is no operation '{Core.Documents.DocumentError.Cut(id)}'"));
+    internal static IResult Unknown(string id) => Problems.Of(Fault.Of(FaultCodes.OperationUnknown, $"there is no operation '{Core.Documents.DocumentError.Cut(id)}'"));
 }

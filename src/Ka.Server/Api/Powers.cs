@@ -30,27 +30,13 @@ public static class Powers
 
     static async Task<IResult> StatusAsync(string nodes, Requester who, NodeRights rights, Site site, TimeProvider clock, CancellationToken cancel)
     {
-        if (Nodes.Refuse(nodes, site, out var set) is { } refusal)
+        if (NodeUse.Selected(nodes, site, out var set) is { } refusal)
             return refusal;
-        if (set.IsEmpty)
-            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesEmpty, "the node set is empty"));
         ClusterNode[] asked = [.. set.Select(n => site.Find(n.Value)!.Value.Node)];
         if (rights.Refusal(who.Caller, asked, _ => PartitionNeed.Nothing) is { } denied)
-            return Problems.Of(Problems.StatusOf(denied.Code), denied);
-        using var window = new SemaphoreSlim(Window);
-        var replies = await Task.WhenAll(asked.Select(async node =>
-        {
-            await window.WaitAsync(cancel);
-            try
-            {
-                return await AskAsync(node, clock, cancel);
-            }
-            finally
-            {
-                window.Release();
-            }
-        }));
-        return Results.Json(replies.ToImmutableArray(), RestJson.Default.ImmutableArrayPowerReply);
+            return Problems.Of(denied);
+        var replies = await Windows.AskAsync(asked, Window, node => AskAsync(node, clock, cancel), cancel);
+        return Results.Json(replies, RestJson.Default.ImmutableArrayPowerReply);
     }
 
     static async Task<PowerReply> AskAsync(ClusterNode node, TimeProvider clock, CancellationToken cancel)
@@ -84,12 +70,10 @@ public static class Powers
         if (action is null)
             faults.Add(Fault.Of(FaultCodes.RequestInvalid, $"'{DocumentError.Cut(body.Action)}' is nothing to do with power: on, off or cycle is expected"));
         if (faults.Count > 0)
-            return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
-        if (rights.Refusal(who.Caller, cluster!.Nodes, _ => PartitionNeed.Nothing) is { } denied)
-            return Problems.Of(Problems.StatusOf(denied.Code), denied);
-        if (body.Drained && who.Caller.Role < Role.Operator)
-            return Problems.Of(StatusCodes.Status403Forbidden, Access.TooLow(who.Caller, Role.Operator));
-        var workflow = new Workflow(Ids.New("P"), WorkflowKind.Power, who.Caller.Name, OsEnvironment.None, cluster, [], clock.GetUtcNow()) { Power = new PowerWish(action!.Value, level) };
+            return Problems.Of(faults);
+        if (Access.Denied(rights, who.Caller, cluster!, _ => PartitionNeed.Nothing, body.Drained) is { } denied)
+            return Problems.Of(denied);
+        var workflow = new Workflow(Ids.New("P"), WorkflowKind.Power, who.Caller.Name, OsEnvironment.None, cluster!, [], clock.GetUtcNow()) { Power = new PowerWish(action!.Value, level) };
         return await acceptance.AcceptAsync(workflow, body.DryRun, cancel, body.Drained);
     }
 }

@@ -9,6 +9,12 @@ namespace Ka.Server.Api;
 /// <summary>Problem documents (RFC 9457) from faults.</summary>
 public static class Problems
 {
+    /// <summary>With the status that fits the fault.</summary>
+    public static IResult Of(Fault fault, ImmutableArray<ProblemError> errors = default) => Of(StatusOf(fault.Code), fault, errors);
+
+    /// <summary>With the status that fits the first of them.</summary>
+    public static IResult Of(IReadOnlyList<Fault> faults) => Of(StatusOf(faults[0].Code), faults);
+
     public static IResult Of(int status, Fault fault, ImmutableArray<ProblemError> errors = default)
     {
         var explained = FaultCodes.Explain(fault.Code.Text);
@@ -19,7 +25,7 @@ public static class Problems
     }
 
     /// <summary>Several faults at once: the first gives the code, each has its line.</summary>
-    public static IResult Of(int status, IReadOnlyList<Fault> faults) => Of(
+    static IResult Of(int status, IReadOnlyList<Fault> faults) => Of(
         status, faults[0], faults.Count == 1 ? default : [.. faults.Select(f => new ProblemError(null, f.Message, f.Evidence, null, $"{f.Code}: {f.Message}"))]);
 
     public static IResult Of(int status, FaultCode code, string message, IEnumerable<DocumentError> errors, string source) => Of(
@@ -27,7 +33,7 @@ public static class Problems
         [.. errors.Select(e => new ProblemError(e.At.ToString(), e.Message, e.Offending, e.Expected, e.Render(source)))]);
 
     /// <summary>The status that fits a fault of a request.</summary>
-    public static int StatusOf(FaultCode code) =>
+    static int StatusOf(FaultCode code) =>
         code == FaultCodes.EnvironmentUnknown || code == FaultCodes.OperationUnknown || code == FaultCodes.NodesUnknown || code == FaultCodes.NodeHasNoKey || code == FaultCodes.RightsUnknown ? StatusCodes.Status404NotFound
         : code == FaultCodes.NodesBusy || code == FaultCodes.EnvironmentExists || code == FaultCodes.EnvironmentInUse || code == FaultCodes.OperationEnded || code == FaultCodes.RightsConflict || code == FaultCodes.NodesDrained
             || code == FaultCodes.RebootDestructive || code == FaultCodes.RebootNotDeployed ? StatusCodes.Status409Conflict

@@ -38,24 +38,22 @@ public static class Reboots
         var environment = body.Environment is { } name ? Deployments.FindEnvironment(catalogue, who.Caller, name, faults) : null;
         var profile = body.BootProfile is { } document ? DeployChoices.Profile(document, files, faults) : null;
         if (faults.Count > 0)
-            return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
-        if (rights.Refusal(who.Caller, cluster!.Nodes, _ => PartitionNeed.Nothing) is { } denied)
-            return Problems.Of(Problems.StatusOf(denied.Code), denied);
-        if (body.Drained && who.Caller.Role < Role.Operator)
-            return Problems.Of(StatusCodes.Status403Forbidden, Access.TooLow(who.Caller, Role.Operator));
+            return Problems.Of(faults);
+        if (Access.Denied(rights, who.Caller, cluster!, _ => PartitionNeed.Nothing, body.Drained) is { } denied)
+            return Problems.Of(denied);
         var states = nodes.States();
         if (environment is not null && NotThere(set!, environment, states) is { } elsewhere)
             faults.Add(elsewhere);
         if (body.CheckDestructive && Destructive(set!, states, catalogue) is { } destructive)
             faults.Add(destructive);
         if (profile is not null)
-            CheckProfile(profile, cluster, environment ?? OsEnvironment.None, faults);
+            CheckProfile(profile, cluster!, environment ?? OsEnvironment.None, faults);
         if (to == RebootTarget.Minimal && site.MinimalFault() is { } missing)
             faults.Add(missing);
         if (faults.Count > 0)
-            return Problems.Of(Problems.StatusOf(faults[0].Code), faults);
+            return Problems.Of(faults);
         var workflow = new Workflow(
-            Ids.New("R"), WorkflowKind.Reboot, who.Caller.Name, environment ?? OsEnvironment.None, cluster, body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow())
+            Ids.New("R"), WorkflowKind.Reboot, who.Caller.Name, environment ?? OsEnvironment.None, cluster!, body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow())
         {
             Options = DeployOptions.Default with { Profile = profile },
             Reboot = new RebootWish(to, level),

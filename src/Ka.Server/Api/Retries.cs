@@ -26,21 +26,21 @@ public static class Retries
         if (workflows.Find(id) is not { } stored)
             return Operations.Unknown(id);
         if (Operations.Owns(who.Caller, stored.Workflow) is { } notYours)
-            return Problems.Of(Problems.StatusOf(notYours.Code), notYours);
+            return Problems.Of(notYours);
         if (stored.State == WorkflowState.Running)
-            return Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.NodesBusy, $"{id} is still running"));
+            return Problems.Of(Fault.Of(FaultCodes.NodesBusy, $"{id} is still running"));
         var before = stored.Workflow;
         var fold = Operations.Folded(before, journal);
         var again = before.Cluster.Nodes.Where((_, i) => !body.Failed || !fold.Automaton.Ok.Contains(i)).ToArray();
         if (again.Length == 0)
-            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesEmpty, $"{id} ended well on every node"));
+            return Problems.Of(Fault.Of(FaultCodes.NodesEmpty, $"{id} ended well on every node"));
         if (again.Where(n => site.Find(n.Name) is null).Select(n => NodeName.Parse(n.Name)).ToArray() is { Length: > 0 } gone)
-            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.NodesUnknown, $"no cluster of this server has {NodeSet.FromNames(gone)} any more"));
+            return Problems.Of(Fault.Of(FaultCodes.NodesUnknown, $"no cluster of this server has {NodeSet.FromNames(gone)} any more"));
         if (before.Kind == WorkflowKind.Deploy && Registrar.FilesOf(before.Environment).FirstOrDefault(f => !files.Has(f)) is { } missing)
-            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.EnvironmentUnknown, $"{before.Environment.Word} is no longer in the store", missing));
+            return Problems.Of(Fault.Of(FaultCodes.EnvironmentUnknown, $"{before.Environment.Word} is no longer in the store", missing));
         var workflow = before with { Id = Ids.New(id[..1]), Owner = who.Caller.Name, CreatedAt = clock.GetUtcNow(), Cluster = before.Cluster with { Nodes = [.. again] } };
         return rights.Refusal(who.Caller, workflow.Cluster.Nodes, node => NodeRights.NeedOf(workflow, node)) is { } denied
-            ? Problems.Of(Problems.StatusOf(denied.Code), denied)
+            ? Problems.Of(denied)
             : await acceptance.AcceptAsync(workflow, body.DryRun, cancel);
     }
 }

@@ -44,7 +44,7 @@ public static class Rights
     static IResult Check(string? subject, string nodes, string? action, string? partition, Requester who, GrantTable grants, Authentication people, Site site, TimeProvider clock)
     {
         if (subject is not null && subject != who.Caller.Name && who.Caller.Role < Role.Operator)
-            return Problems.Of(StatusCodes.Status403Forbidden, Access.TooLow(who.Caller, Role.Operator));
+            return Problems.Of(Access.TooLow(who.Caller, Role.Operator));
         if (subject is not null && (!PartitionWords.IsSubject(subject) || subject is "*" or ['@', ..]))
             return Refuse($"'{DocumentError.Cut(subject)}' is no login name");
         action ??= "deploy";
@@ -52,10 +52,8 @@ public static class Rights
             return Refuse($"'{DocumentError.Cut(action)}' is no action: {string.Join(", ", Actions)} is expected");
         if (partition is not null && !PartitionWords.IsPartition(partition))
             return Refuse($"'{DocumentError.Cut(partition)}' is no partition");
-        if (Nodes.Refuse(nodes, site, out var set) is { } refusal)
+        if (NodeUse.Selected(nodes, site, out var set) is { } refusal)
             return refusal;
-        if (set.IsEmpty)
-            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesEmpty, "the node set is empty"));
         var caller = subject is null || subject == who.Caller.Name ? who.Caller : people.Of(subject, "asked");
         var need = partition is not null ? new PartitionNeed([new PartitionRef(partition, PartitionWords.NumberOf(partition) ?? 0)])
             : action == "deploy" ? PartitionNeed.WholeDisk : PartitionNeed.Nothing;
@@ -77,10 +75,8 @@ public static class Rights
         if (Invalid(body, partitions, now) is { } why)
             return Refuse(why);
         NodeSet? set = null;
-        if (body.Nodes != "*" && Nodes.Refuse(body.Nodes, site, out set) is { } noNodes)
+        if (body.Nodes != "*" && NodeUse.Selected(body.Nodes, site, out set) is { } noNodes)
             return noNodes;
-        if (set is { IsEmpty: true })
-            return Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.NodesEmpty, "the node set is empty"));
         var grant = new Grant(Ids.New("G"), body.Subject, set, partitions, body.From, body.Until, body.Source, who.Caller.Name, now);
         if (grants.All().FirstOrDefault(g => Same(g, grant)) is { } same)
             return Results.Json(new GrantedReply("unchanged", Reply(same, now), []), RestJson.Default.GrantedReply);
@@ -89,7 +85,7 @@ public static class Rights
         var others = grants.Add(grant, body.Others == "refuse" ? g => Conflicts(g, grant, now) : null);
         return others.IsEmpty
             ? Results.Json(new GrantedReply("created", Reply(grant, now), [.. overwritten.Select(g => g.Id)]), RestJson.Default.GrantedReply, statusCode: StatusCodes.Status201Created)
-            : Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.RightsConflict, string.Join("; ", others.Select(g => $"{g.Subject} has {g}"))));
+            : Problems.Of(Fault.Of(FaultCodes.RightsConflict, string.Join("; ", others.Select(g => $"{g.Subject} has {g}"))));
     }
 
     static string? Invalid(GrantBody body, ImmutableArray<string> partitions, DateTimeOffset now) =>
@@ -114,7 +110,7 @@ public static class Rights
     static IResult RevokeOne(string id, Requester who, GrantTable grants, WorkflowHost host, TimeProvider clock) =>
         grants.All().FirstOrDefault(g => g.Id == id) is { } found
             ? TakeBack([(found, null)], found.Nodes, who, grants, host, clock)
-            : Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.RightsUnknown, $"there is no rule '{DocumentError.Cut(id)}'"));
+            : Problems.Of(Fault.Of(FaultCodes.RightsUnknown, $"there is no rule '{DocumentError.Cut(id)}'"));
 
     /// <summary>By whom, nodes, source, or several of these; never everything.</summary>
     static IResult Revoke(string? subject, string? nodes, string? source, Requester who, GrantTable grants, WorkflowHost host, Site site, TimeProvider clock)
@@ -127,9 +123,9 @@ public static class Rights
         var now = clock.GetUtcNow();
         var found = grants.All().Where(g => (subject is null || g.Subject == subject) && (source is null || g.Source == source) && (set is null || g.Nodes is null || g.Nodes.Overlaps(set))).ToArray();
         if (found.Length == 0)
-            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.RightsUnknown, $"there is no rule for {subject ?? source}{(nodes is null ? "" : $" on {DocumentError.Cut(nodes)}")}"));
+            return Problems.Of(Fault.Of(FaultCodes.RightsUnknown, $"there is no rule for {subject ?? source}{(nodes is null ? "" : $" on {DocumentError.Cut(nodes)}")}"));
         if (set is not null && found.FirstOrDefault(g => g.Nodes is null) is { } every)
-            return Problems.Of(StatusCodes.Status409Conflict, Fault.Of(FaultCodes.RightsConflict, $"{every} is for every node: nodes cannot be taken out of it, revoke {every.Id} itself"));
+            return Problems.Of(Fault.Of(FaultCodes.RightsConflict, $"{every} is for every node: nodes cannot be taken out of it, revoke {every.Id} itself"));
         return TakeBack([.. found.Select(g => (g, Rest(g, set, who.Caller.Name, now)))], set, who, grants, host, clock);
     }
 
@@ -143,7 +139,7 @@ public static class Rights
             new RevokedReply([.. changes.Select(c => Reply(c.Grant with { RevokedAt = now, RevokedBy = who.Caller.Name }, now))], [.. touched.Order(StringComparer.Ordinal)]), RestJson.Default.RevokedReply);
     }
 
-    static IResult Refuse(string why) => Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.RightsInvalid, why));
+    static IResult Refuse(string why) => Problems.Of(Fault.Of(FaultCodes.RightsInvalid, why));
 
     static GrantReply Reply(Grant g, DateTimeOffset now) => new(
         g.Id, g.Subject, g.Nodes?.ToString() ?? "*", g.Partitions, g.From, g.Until, g.Source, g.GrantedBy, g.GrantedAt, g.RevokedAt, g.RevokedBy,

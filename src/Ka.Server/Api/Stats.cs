@@ -57,5 +57,5 @@ public static class Stats
 
     static ImmutableArray<T> Cut<T>(ImmutableArray<T> rows, StatsQuery query) => rows.Length <= (query.Limit ?? UsualLimit) ? rows : rows[..(query.Limit ?? UsualLimit)];
 
-    static IResult Refuse(string why) => Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.RequestInvalid, why));
+    static IResult Refuse(string why) => Problems.Of(Fault.Of(FaultCodes.RequestInvalid, why));
 }

@@ -37,7 +37,7 @@ public static class Tokens
             return refusal!;
         var name = body.Owner ?? who.Caller.Name;
         if (name != who.Caller.Name && who.Caller.Role != Role.Admin)
-            return Problems.Of(StatusCodes.Status403Forbidden, Access.TooLow(who.Caller, Role.Admin));
+            return Problems.Of(Access.TooLow(who.Caller, Role.Admin));
         if (!PartitionWords.IsSubject(name) || name is "*" or ['@', ..])
             return Refuse($"'{DocumentError.Cut(name)}' is no login name");
         var most = name == who.Caller.Name ? who.Caller.Role : people.Of(name, "").Role;
@@ -45,7 +45,7 @@ public static class Tokens
         if (body.Role is { } word && !Enum.GetValues<Role>().Any(r => (role = r).Word() == word))
             return Refuse($"'{DocumentError.Cut(word)}' is no role: viewer, user, operator or admin is expected");
         if (role > most)
-            return Problems.Of(StatusCodes.Status403Forbidden, Fault.Of(FaultCodes.RightsRole, $"{name} is {most.Word()}; a token cannot be {role.Word()}"));
+            return Problems.Of(Fault.Of(FaultCodes.RightsRole, $"{name} is {most.Word()}; a token cannot be {role.Word()}"));
         if (body.Seconds is < 60 or > LongestSeconds)
             return Refuse($"a token is good for 60 to {LongestSeconds} seconds, not {body.Seconds}");
         if (body.Note.Length > NoteLimit || body.Note.Any(char.IsControl))
@@ -64,12 +64,12 @@ public static class Tokens
         var now = clock.GetUtcNow();
         var found = tokens.All(who.Caller.Role == Role.Admin ? null : who.Caller.Name).FirstOrDefault(t => t.Id == id);
         if (found is null)
-            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.RightsUnknown, $"there is no token '{DocumentError.Cut(id)}'"));
+            return Problems.Of(Fault.Of(FaultCodes.RightsUnknown, $"there is no token '{DocumentError.Cut(id)}'"));
         tokens.Revoke(id, who.Caller.Name, now);
         return Results.Json(Reply(found with { RevokedAt = found.RevokedAt ?? now }, now), RestJson.Default.TokenReply);
     }
 
-    static IResult Refuse(string why) => Problems.Of(StatusCodes.Status422UnprocessableEntity, Fault.Of(FaultCodes.RightsInvalid, why));
+    static IResult Refuse(string why) => Problems.Of(Fault.Of(FaultCodes.RightsInvalid, why));
 
     static TokenReply Reply(StoredToken token, DateTimeOffset now) => new(
         token.Id, token.Owner, token.Role.Word(), token.Note, token.CreatedAt, token.ExpiresAt, token.UsedAt,

@@ -37,13 +37,13 @@ public static class TrackerRoutes
         string name, int? version, Requester who, EnvironmentCatalogue catalogue, TorrentSource torrents, FileStore files, ServerSecrets secrets, CancellationToken cancel)
     {
         if (catalogue.FindFor(who.Caller, name, version) is not { } environment)
-            return Problems.Of(StatusCodes.Status404NotFound, Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{DocumentError.Cut(name)}'"));
+            return Problems.Of(Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{DocumentError.Cut(name)}'"));
         if (environment.Visibility != Visibility.Public)
             return Problems.Of(StatusCodes.Status403Forbidden, Fault.Of(
                 FaultCodes.BroadcastUnavailable, $"{name}:{environment.Version} is {environment.Visibility.ToString().ToLowerInvariant()}, and whoever has a torrent has the image",
                 "only what is public has a torrent: 'visibility: public' in the description"));
         var (metainfo, fault) = await Task.Run(() => Open(environment, torrents, files, secrets, cancel), cancel);
-        return metainfo is null ? Problems.Of(Problems.StatusOf(fault!.Code), fault) : Results.Bytes(metainfo.ToBytes(), "application/x-bittorrent");
+        return metainfo is null ? Problems.Of(fault!) : Results.Bytes(metainfo.ToBytes(), "application/x-bittorrent");
     }
 
     /// <summary>The torrent of a public environment ends with it.</summary>
