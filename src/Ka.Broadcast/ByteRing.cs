@@ -8,8 +8,8 @@ namespace Ka.Broadcast;
 /// <param name="successors">Successors to expect: the first bytes are kept for them for <see cref="ChainOptions.Gather"/>.</param>
 sealed partial class ByteRing(int capacity, long total, int successors, ChainOptions options)
 {
-    readonly int _capacity = (int)Math.Max(1, Math.Min(capacity, total));
-    readonly RingStore _store = RingStore.Of((int)Math.Max(1, Math.Min(capacity, total)), options);
+    readonly int _capacity = SizeOf(capacity, total);
+    readonly RingStore _store = RingStore.Of(SizeOf(capacity, total), options);
     readonly BroadcastWorld _world = options.World;
     readonly object _gate = new();
     readonly object _chunkGate = new();
@@ -32,6 +32,12 @@ sealed partial class ByteRing(int capacity, long total, int successors, ChainOpt
     long _heldSince;
 
     public long Total => total;
+
+    /// <summary>Bytes it holds at most.</summary>
+    public int Capacity => _capacity;
+
+    /// <summary>No more than there will ever be, and never nothing.</summary>
+    static int SizeOf(int capacity, long total) => (int)Math.Max(1, Math.Min(capacity, total));
 
     /// <summary>Where the bytes lie.</summary>
     public RingStore Store => _store;

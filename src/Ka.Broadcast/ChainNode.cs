@@ -41,12 +41,10 @@ public sealed class ChainNode : IChainContent, IDisposable
         _listener = listener;
         _options = options;
         _sink = sink;
-        _ring = new ByteRing(Capacity(ticket, options), ticket.Manifest.Bytes, ticket.Successors, options);
+        _ring = new ByteRing((int)Math.Max(options.RingBytes, 4L * ticket.Manifest.ChunkBytes), ticket.Manifest.Bytes, ticket.Successors, options);
         _receiver = new ChainReceiver(ticket, _ring, options, Fail);
         _repair = new ChunkRepair(ticket, _ring, _receiver, options, Fail);
     }
-
-    static int Capacity(ChainTicket ticket, ChainOptions options) => (int)Math.Max(options.RingBytes, 4L * ticket.Manifest.ChunkBytes);
 
     public ChainProgress Progress
     {
@@ -54,7 +52,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         {
             var (head, verified, sunk, sent, readers) = _ring.Marks;
             return new ChainProgress(_ring.Total, _receiver.BytesIn, sent, verified, sunk,
-                head - sunk, _receiver.Upstream, readers, _receiver.Switches) { RingCapacity = Math.Min(Capacity(_ticket, _options), _ring.Total), BadChunks = _repair.BadCount, Refetched = _repair.Refetched, Dropped = _repair.Dropped };
+                head - sunk, _receiver.Upstream, readers, _receiver.Switches) { RingCapacity = _ring.Capacity, BadChunks = _repair.BadCount, Refetched = _repair.Refetched, Dropped = _repair.Dropped };
         }
     }
 

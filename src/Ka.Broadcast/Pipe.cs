@@ -52,23 +52,11 @@ sealed class Pipe : IDisposable
     /// <summary>Doubles references to what lies at its start into an empty pipe. Returns how many bytes that were.</summary>
     public int Tee(Pipe into, int count)
     {
-        while (true)
+        int moved;
+        while (!HasEnded(Kernel.Tee(Output, into.Input, count, Kernel.DoNotWait), out moved))
         {
-            var doubled = Kernel.Tee(Output, into.Input, count, Kernel.DoNotWait);
-            if (doubled >= 0)
-            {
-                return (int)doubled;
-            }
-            switch (Marshal.GetLastPInvokeError())
-            {
-                case Kernel.Interrupted:
-                    continue;
-                case Kernel.TryAgain:
-                    return 0;
-                default:
-                    throw Broken();
-            }
         }
+        return moved;
     }
 
     /// <summary>Forgets so many bytes.</summary>
@@ -104,23 +92,23 @@ sealed class Pipe : IDisposable
 
     int MoveTo(SafeHandle target, int count)
     {
-        while (true)
+        int moved;
+        while (!HasEnded(Kernel.Splice(Output, 0, target, 0, count, Kernel.DoNotWait | Kernel.MovePages), out moved))
         {
-            var moved = Kernel.Splice(Output, 0, target, 0, count, Kernel.DoNotWait | Kernel.MovePages);
-            if (moved >= 0)
-            {
-                return (int)moved;
-            }
-            switch (Marshal.GetLastPInvokeError())
-            {
-                case Kernel.Interrupted:
-                    continue;
-                case Kernel.TryAgain:
-                    return 0;
-                default:
-                    throw Broken();
-            }
         }
+        return moved;
+    }
+
+    /// <summary>Reads a call's result: none was moved where it would have to wait. False when it was interrupted.</summary>
+    static bool HasEnded(nint result, out int moved)
+    {
+        moved = (int)Math.Max(0, result);
+        return result >= 0 || Marshal.GetLastPInvokeError() switch
+        {
+            Kernel.Interrupted => false,
+            Kernel.TryAgain => true,
+            _ => throw Broken(),
+        };
     }
 
     static IOException Broken() => new("A pipe of the kernel failed: " + new Win32Exception(Marshal.GetLastPInvokeError()).Message);

@@ -40,6 +40,11 @@ public enum StragglerStep
     Evict,
 }
 
+/// <summary>What is to be done now.</summary>
+/// <param name="Steps">Each is said once.</param>
+/// <param name="Orders">Whom nodes ask from now on; no source at all for one that stands aside.</param>
+public sealed record StragglerAdvice(ImmutableArray<(StragglerStep Step, Straggler Who)> Steps, ImmutableArray<(int Place, ImmutableArray<ChainPeer> Upstreams)> Orders);
+
 /// <summary>Words for <see cref="StragglerStep"/>.</summary>
 public static class StragglerSteps
 {
@@ -83,6 +88,9 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
     /// <summary>A node is slow that gets less than this part of what is possible.</summary>
     const double Slow = 0.5;
 
+    /// <summary>Those that stand aside are told so again, lest they wait for one who has died (<see cref="ChainOptions.Aside"/>).</summary>
+    static readonly TimeSpan Renewal = TimeSpan.FromSeconds(3);
+
     /// <summary>A step aside has helped when the others are faster by this.</summary>
     const double Helped = 1.3;
 
@@ -114,6 +122,7 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
     (int Place, SlowPart Part, TimeSpan Since)? _suspect;
     (TimeSpan At, double Rate)? _moved;
     double _others;
+    TimeSpan _toldAt;
 
     public void Report(int place, ChainProgress progress, TimeSpan now)
     {
@@ -135,11 +144,24 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
     /// <summary>A node has everything, or failed.</summary>
     public void Ended(int place) => _nodes[place].Ended = true;
 
-    /// <summary>Those that stand aside: they are told so again at least every few seconds (<see cref="ChainOptions.Aside"/>), lest they wait for one who has died.</summary>
-    public ImmutableArray<int> Waiting => [.. Enumerable.Range(0, _nodes.Length).Where(i => _nodes[i] is { Aside: true, BackAt: null, Ended: false })];
+    /// <summary>What is to be done now because of what was reported.</summary>
+    public StragglerAdvice Look(TimeSpan now)
+    {
+        var steps = Steps(now);
+        return new StragglerAdvice(steps, [.. steps.SelectMany(s => Replans(s.Step, s.Who.Place)), .. Renewals(now)]);
+    }
 
-    /// <summary>Whom nodes ask from now on because of a step; no source at all for the one that stands aside.</summary>
-    public ImmutableArray<(int Place, ImmutableArray<ChainPeer> Upstreams)> Replans(StragglerStep step, int place) => step switch
+    IEnumerable<(int Place, ImmutableArray<ChainPeer> Upstreams)> Renewals(TimeSpan now)
+    {
+        if (now - _toldAt < Renewal)
+        {
+            return [];
+        }
+        _toldAt = now;
+        return Enumerable.Range(0, _nodes.Length).Where(i => _nodes[i] is { Aside: true, BackAt: null, Ended: false }).Select(i => (i, ImmutableArray<ChainPeer>.Empty));
+    }
+
+    ImmutableArray<(int Place, ImmutableArray<ChainPeer> Upstreams)> Replans(StragglerStep step, int place) => step switch
     {
         StragglerStep.Aside =>
         [
@@ -152,8 +174,7 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
         StragglerStep.Name or StragglerStep.Evict => [],
     };
 
-    /// <summary>What is to be done now; each thing is said once.</summary>
-    public ImmutableArray<(StragglerStep Step, Straggler Who)> Look(TimeSpan now)
+    ImmutableArray<(StragglerStep Step, Straggler Who)> Steps(TimeSpan now)
     {
         var steps = ImmutableArray.CreateBuilder<(StragglerStep, Straggler)>();
         var running = Enumerable.Range(0, _nodes.Length).Where(i => _nodes[i].Runs).ToList();
@@ -237,6 +258,10 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
                 continue;
             }
             var source = SourceOf(place) is { } parent ? _nodes[parent] : null;
+            if (source is { Last: null })
+            {
+                continue; // nothing is known of its source yet
+            }
             var disk = IsFull(node);
             if (!disk && source is not null && source.Head - node.Head < Capacity(source) / 2)
             {

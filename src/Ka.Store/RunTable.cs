@@ -30,6 +30,8 @@ public sealed class RunTable(Database database)
 
     const string Columns = "workflow, node, kind, cluster, owner, environment, started_at, ended_at, code, macro, step, failures, macro1, macro2, macro3";
 
+    const string Selected = "workflow, node, kind, cluster, owner, environment, started_at as StartedAt, ended_at as EndedAt, code, macro, step, failures, macro1, macro2, macro3";
+
     sealed record Row(
         string Workflow, string Node, string Kind, string Cluster, string Owner, string Environment, long StartedAt, long EndedAt, string? Code, string? Macro, string? Step, long Failures,
         long? Macro1, long? Macro2, long? Macro3);
@@ -59,8 +61,8 @@ public sealed class RunTable(Database database)
 
     /// <summary>The newest first.</summary>
     public ImmutableArray<NodeRun> Read(RunFilter filter) => database.Read(c => c.Query<Row>(
-            """
-            select workflow, node, kind, cluster, owner, environment, started_at as StartedAt, ended_at as EndedAt, code, macro, step, failures, macro1, macro2, macro3 from runs
+            $"""
+            select {Selected} from runs
             where (@Kind is null or kind = @Kind) and (@Environment is null or environment = @Environment or environment like @Environment || ':%') and (@Workflow is null or workflow = @Workflow)
               and (@since is null or started_at >= @since) and (@until is null or started_at < @until)
             order by started_at desc, workflow, node limit @Limit
@@ -70,7 +72,7 @@ public sealed class RunTable(Database database)
 
     /// <summary>What happened to one node, the newest first.</summary>
     public ImmutableArray<NodeRun> OfNode(string node, int limit) => database.Read(c => c.Query<Row>(
-            "select workflow, node, kind, cluster, owner, environment, started_at as StartedAt, ended_at as EndedAt, code, macro, step, failures, macro1, macro2, macro3 from runs where node = @node order by started_at desc limit @limit",
+            $"select {Selected} from runs where node = @node order by started_at desc limit @limit",
             new { node, limit })
         .Select(Of).ToImmutableArray());
 

@@ -107,7 +107,6 @@ sealed class AgentLink(BootParameters boot, AgentPaths paths, int chainPort, Ord
         using var late = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         late.CancelAfter(timing.Connect);
         await socket.ConnectAsync(new Uri($"wss://{boot.Authority}{AgentProtocol.Path}"), late.Token);
-        late.CancelAfter(Timeout.InfiniteTimeSpan);
         var hello = new AgentHello(AgentProtocol.Version, Session is null ? boot.Credential : null, Session, boot.Nonce, chainPort, Inventory.Read(paths));
         await Send(socket, hello, cancel);
     }

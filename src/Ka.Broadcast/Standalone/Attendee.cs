@@ -11,6 +11,9 @@ sealed class Attendee(ControlLine line, string name, ChainPeer peer)
 
     public ChainPeer Peer => peer;
 
+    /// <summary>In the order of the broadcast, once it has begun.</summary>
+    public int Place { get; set; }
+
     public string State { get; set; } = "waiting";
 
     public ChainProgress? Progress { get; set; }

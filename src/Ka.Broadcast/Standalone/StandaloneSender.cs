@@ -193,7 +193,7 @@ public sealed class StandaloneSender(SendRequest request)
             {
                 case Progressed progressed:
                     receiver.Progress = progressed.Progress;
-                    _watch?.Report(_receivers.IndexOf(receiver), progressed.Progress, Stopwatch.GetElapsedTime(_start));
+                    _watch?.Report(receiver.Place, progressed.Progress, Stopwatch.GetElapsedTime(_start));
                     break;
                 case Ended ended:
                     (receiver.Progress, receiver.Code, receiver.Message) = (ended.Progress, ended.Code, ended.Message);
@@ -275,6 +275,10 @@ public sealed class StandaloneSender(SendRequest request)
             _begun = true;
             var order = request.Names;
             _receivers.Sort((a, b) => order.Length > 0 ? order.IndexOf(a.Name).CompareTo(order.IndexOf(b.Name)) : NaturalOrder.Comparer.Compare(a.Name, b.Name));
+            for (var i = 0; i < _receivers.Count; i++)
+            {
+                _receivers[i].Place = i;
+            }
         }
     }
 
@@ -358,8 +362,8 @@ public sealed class StandaloneSender(SendRequest request)
                 _watch.Ended(i);
             }
         }
-        told.AddRange(_watch.Waiting.Select(p => (_receivers[p], (ControlMessage)new Replanned([]))));
-        foreach (var (step, who) in _watch.Look(Stopwatch.GetElapsedTime(_start)))
+        var advice = _watch.Look(Stopwatch.GetElapsedTime(_start));
+        foreach (var (step, who) in advice.Steps)
         {
             var receiver = _receivers[who.Place];
             receiver.Slow = step.Words(who, receiver.Slow);
@@ -367,10 +371,10 @@ public sealed class StandaloneSender(SendRequest request)
             {
                 told.Add((receiver, new Evicted($"It was slow even when it was served alone: {who}.")));
             }
-            foreach (var (place, upstreams) in _watch.Replans(step, who.Place))
-            {
-                told.Add((_receivers[place], new Replanned([.. upstreams.Where(u => !_receivers.Any(r => r.Announced && r.Peer == u))])));
-            }
+        }
+        foreach (var (place, upstreams) in advice.Orders)
+        {
+            told.Add((_receivers[place], new Replanned([.. upstreams.Where(u => !_receivers.Any(r => r.Announced && r.Peer == u))])));
         }
         return told;
     }

@@ -97,7 +97,7 @@ static class StatsCommands
         }
     }
 
-    static string? Time(string? text, DateTimeOffset now) => text is not null && Moments.TryParse(text, now, out var at) ? at.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'") : null;
+    static string? Time(string? text, DateTimeOffset now) => text is not null && Moments.TryParse(text, now, out var at) ? At(at) : null;
 
     static string N(double? value) => value?.ToString("0.###", CultureInfo.InvariantCulture) ?? "";
 

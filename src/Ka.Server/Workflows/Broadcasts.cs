@@ -10,8 +10,8 @@ sealed class Broadcasts(BroadcastParts parts)
     /// <exception cref="ArgumentException">A way that was refused when the workflow was accepted.</exception>
     public IBroadcast Of(BroadcastWay way) => way switch
     {
-        BroadcastWay.Chain => new ImageBroadcast(parts, ChainPlan.Of, (d, _) => Watched(d, ChainPlan.Of(d.Peers, d.Server))),
-        BroadcastWay.Tree => new ImageBroadcast(parts, (nodes, server) => TreePlan.Of(nodes, server), (d, _) => Watched(d, TreePlan.Of(d.Peers, d.Server))),
+        BroadcastWay.Chain => new ImageBroadcast(parts, ChainPlan.Of, Watched),
+        BroadcastWay.Tree => new ImageBroadcast(parts, (nodes, server) => TreePlan.Of(nodes, server), Watched),
         BroadcastWay.TwoTrees => new ImageBroadcast(parts, ChainPlan.Of, StripedSending.OpenAsync),
         BroadcastWay.Torrent => new ImageBroadcast(parts, ChainPlan.Of, TorrentSending.OpenAsync),
         BroadcastWay.Multicast => new ImageBroadcast(parts, ChainPlan.Of, MulticastSending.OpenAsync),
@@ -20,7 +20,7 @@ sealed class Broadcasts(BroadcastParts parts)
         BroadcastWay.Auto => throw new ArgumentException($"'{way.Word()}' passed the check but cannot be sent by", nameof(way)),
     };
 
-    static Task<Opening> Watched(Delivery delivery, System.Collections.Immutable.ImmutableArray<ChainLink> links) => Task.FromResult(new Opening(new WatchedSending(delivery, links), null));
+    static Task<Opening> Watched(Delivery delivery, CancellationToken cancel) => Task.FromResult(new Opening(new WatchedSending(delivery), null));
 }
 
 /// <summary>A delivery that is under way on the server's side; it ends with the last node's result.</summary>

@@ -29,9 +29,10 @@ sealed record BroadcastParts(
 /// <param name="Order">Roster indices in the order of the roster (racks together).</param>
 /// <param name="Partition">Which the image is for; null for the root or the disk.</param>
 /// <param name="Peers">Where these listen, in the same order.</param>
+/// <param name="Links">Whom each asks by the plan, in the same order.</param>
 /// <param name="Word">The step, for logs.</param>
 sealed record Delivery(
-    BroadcastParts Parts, Image Image, string? Partition, string Path, ImageManifest Manifest, string Key, ImmutableArray<int> Order, ImmutableArray<ChainPeer> Peers, ChainPeer Server, string Word, AttemptId Attempt, TimeSpan Deadline)
+    BroadcastParts Parts, Image Image, string? Partition, string Path, ImageManifest Manifest, string Key, ImmutableArray<int> Order, ImmutableArray<ChainPeer> Peers, ImmutableArray<ChainLink> Links, ChainPeer Server, string Word, AttemptId Attempt, TimeSpan Deadline)
 {
     /// <summary>What a node's mounted target must have free where the image lies whole on it beside what it unpacks to; 0 where nothing is mounted for it.</summary>
     public long RoomOnTarget => Image.Raw is null && Partition is null ? WholeImage.OnTarget(Image.Bytes, Image.UnpackedBytes) : 0;
@@ -91,7 +92,7 @@ sealed class ImageBroadcast(
             manifest = ImageManifests.Of(path);
             return parts.Source.Register(key, path, image.Bytes) is { } refused
                 ? refused
-                : await open(new Delivery(parts, image, partition, path, manifest, key, [.. order], peers, server, word, attempt, pace.Deadline), cancel);
+                : await open(new Delivery(parts, image, partition, path, manifest, key, [.. order], peers, links, server, word, attempt, pace.Deadline), cancel);
         }
 
         async Task<Fault?> ReceiveAsync(int index, CancellationToken token)

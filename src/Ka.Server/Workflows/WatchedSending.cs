@@ -19,10 +19,10 @@ sealed class WatchedSending : ISending
     readonly (CancellationTokenSource? Stop, Fault? Fault, string? Slow)[] _nodes;
     readonly Task _watching;
 
-    public WatchedSending(Delivery delivery, ImmutableArray<ChainLink> links)
+    public WatchedSending(Delivery delivery)
     {
         (_delivery, _clock) = (delivery, delivery.Parts.Agents.Clock);
-        _watch = new StragglerWatch(delivery.Peers, links, delivery.Parts.Workflow.Cluster.Broadcast.Stragglers);
+        _watch = new StragglerWatch(delivery.Peers, delivery.Links, delivery.Parts.Workflow.Cluster.Broadcast.Stragglers);
         _nodes = new (CancellationTokenSource?, Fault?, string?)[delivery.Order.Length];
         _start = _clock.GetTimestamp();
         _watching = WatchAsync();
@@ -68,15 +68,12 @@ sealed class WatchedSending : ISending
             using var timer = new PeriodicTimer(Period, _clock);
             while (await timer.WaitForNextTickAsync(_stop.Token))
             {
-                ImmutableArray<(StragglerStep Step, Straggler Who)> steps;
+                StragglerAdvice advice;
                 lock (_gate)
-                    steps = _watch.Look(_clock.GetElapsedTime(_start));
-                foreach (var (step, who) in steps)
-                    await TakeAsync(step, who);
-                ImmutableArray<int> waiting;
-                lock (_gate)
-                    waiting = _watch.Waiting;
-                await TellAsync([.. waiting.Select(p => (p, ImmutableArray<ChainPeer>.Empty))]);
+                    advice = _watch.Look(_clock.GetElapsedTime(_start));
+                foreach (var (step, who) in advice.Steps)
+                    Take(step, who);
+                await TellAsync(advice.Orders);
             }
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
@@ -85,15 +82,11 @@ sealed class WatchedSending : ISending
         }
     }
 
-    async Task TakeAsync(StragglerStep step, Straggler who)
+    void Take(StragglerStep step, Straggler who)
     {
         var node = _delivery.Parts.Roster[_delivery.Order[who.Place]];
         var words = _nodes[who.Place].Slow = step.Words(who, _nodes[who.Place].Slow);
         _delivery.Parts.Agents.SaySlow(node, _delivery.Word, words);
-        ImmutableArray<(int, ImmutableArray<ChainPeer>)> replans;
-        lock (_gate)
-            replans = _watch.Replans(step, who.Place);
-        await TellAsync(replans);
         if (step == StragglerStep.Evict)
         {
             lock (_gate)
@@ -104,7 +97,7 @@ sealed class WatchedSending : ISending
         }
     }
 
-    Task TellAsync(ImmutableArray<(int Place, ImmutableArray<ChainPeer> Upstreams)> replans) => Task.WhenAll(replans.Select(r => _delivery.Parts.Agents.TurnAsync(
+    Task TellAsync(ImmutableArray<(int Place, ImmutableArray<ChainPeer> Upstreams)> orders) => Task.WhenAll(orders.Select(r => _delivery.Parts.Agents.TurnAsync(
         _delivery.Parts.Roster[_delivery.Order[r.Place]], new SourcesChanged(_delivery.Key, [.. r.Upstreams.Select(Delivery.Address)]), _stop.Token)));
 
     public async ValueTask DisposeAsync()

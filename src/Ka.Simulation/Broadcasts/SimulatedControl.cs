@@ -33,25 +33,22 @@ sealed class SimulatedControl(VirtualNetwork network, VirtualHost[] hosts, Chain
                 _watch.Ended(i);
             }
         }
-        foreach (var (step, who) in _watch.Look(now))
+        var advice = _watch.Look(now);
+        foreach (var (step, who) in advice.Steps)
         {
             _steps.Add((now, step, who));
-            foreach (var (place, upstreams) in _watch.Replans(step, who.Place))
-            {
-                Tell(place, n => n.Replan(upstreams));
-            }
             if (step == StragglerStep.Evict)
             {
                 Tell(who.Place, n => n.Evict(who.ToString()));
             }
         }
+        foreach (var (place, upstreams) in advice.Orders)
+        {
+            Tell(place, n => n.Replan(upstreams));
+        }
         if (diesAfter is { } last && _steps.Any(s => s.Item2 == last))
         {
             return;
-        }
-        foreach (var place in _watch.Waiting)
-        {
-            Tell(place, n => n.Replan([]));
         }
         Begin();
     }

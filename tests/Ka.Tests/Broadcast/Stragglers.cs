@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Ka.Broadcast;
 using Ka.Core.Clusters;
 using Ka.Simulation.Broadcasts;
@@ -98,5 +99,18 @@ public class Stragglers
         Assert.True(end.AllHaveIt, Say(end));
         Assert.InRange(end.Stragglers.Count(s => s.Step == StragglerStep.Aside), 0, 1);
         Assert.Empty(SimulatedBroadcast.Run(Scene(BroadcastWay.Chain, StragglerRules.Default)).Stragglers);
+    }
+
+    [Fact]
+    public void A_node_whose_source_has_not_reported_yet_is_not_judged()
+    {
+        ImmutableArray<ChainPeer> peers = [.. Enumerable.Range(0, Nodes).Select(i => new ChainPeer($"n{i}", 1))];
+        var watch = new StragglerWatch(peers, ChainPlan.Of(peers, new ChainPeer("server", 1)), new StragglerRules(StragglerPolicy.Evict, FloorBitsPerSecond: 8_000_000));
+        for (var tenth = 0; tenth < 100; tenth++)
+        {
+            var now = TimeSpan.FromSeconds(tenth / 10.0);
+            watch.Report(1, new ChainProgress(Image, 10 * tenth, 0, 0, 0, 10 * tenth, peers[0].ToString(), 0, 0) { RingCapacity = 1000 }, now);
+            Assert.Empty(watch.Look(now).Steps);
+        }
     }
 }
