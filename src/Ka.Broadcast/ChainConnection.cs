@@ -37,7 +37,7 @@ sealed class ChainConnection : IDisposable
     /// <summary>No frame may be longer, whatever the sender's options say.</summary>
     public const int FrameLimit = 256 * 1024;
 
-    readonly Wire _socket;
+    Wire _socket;
     readonly BroadcastWorld _world;
     readonly byte[] _header = new byte[HeaderBytes];
     readonly List<ArraySegment<byte>> _gather = new(2);
@@ -66,6 +66,23 @@ sealed class ChainConnection : IDisposable
         _socket.ReceiveTimeout = Milliseconds(receive);
         _socket.SendTimeout = Milliseconds(send);
     }
+
+    /// <summary>What both sides' proofs of the key are bound to: the encryption below them; empty without one.</summary>
+    public byte[] Binding => (_socket as EncryptedWire)?.Binding ?? [];
+
+    /// <summary>From now on in TLS, which this side asks for; throws <see cref="SocketException"/>.</summary>
+    public void Encrypt() => _socket = EncryptedWire.Ask(RealSocket());
+
+    /// <summary>Speaks TLS from now on when the other side does; throws <see cref="SocketException"/>.</summary>
+    public void AnswerEncryption()
+    {
+        if (_socket is SocketWire socket && socket.Peek() == EncryptedWire.FirstByte)
+        {
+            _socket = EncryptedWire.Listen(socket);
+        }
+    }
+
+    SocketWire RealSocket() => _socket as SocketWire ?? throw new SocketException((int)SocketError.ProtocolNotSupported);
 
     /// <summary>Receives what is there, at least one byte; throws when the peer has closed.</summary>
     public int Receive(Span<byte> into)

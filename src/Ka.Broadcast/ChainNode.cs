@@ -39,7 +39,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         }
         _ticket = ticket;
         _listener = listener;
-        _options = options;
+        _options = options = options with { ZeroCopy = options.ZeroCopy && !ticket.Key.IsEncrypted };
         _sink = sink;
         _ring = new ByteRing((int)Math.Max(options.RingBytes, 4L * ticket.Manifest.ChunkBytes), ticket.Manifest.Bytes, ticket.Successors, options);
         _receiver = new ChainReceiver(ticket, _ring, options, Fail);

@@ -32,7 +32,8 @@ readonly record struct Wish(
 
 /// <summary>
 /// Both sides prove that they know the broadcast's key without showing it: the asker sends the broadcast's id and a nonce, the listener
-/// answers with its nonce and HMAC-SHA256 over all, the asker with its HMAC over all and its wish.
+/// answers with its nonce and HMAC-SHA256 over all, the asker with its HMAC over all and its wish. Where the broadcast is encrypted, all of it goes
+/// through TLS, and both proofs cover the listener's certificate.
 /// </summary>
 static class Handshake
 {
@@ -46,6 +47,10 @@ static class Handshake
     /// <summary>Asks for the stream or a part of it. False when the listener does not know the key or does not know the broadcast.</summary>
     public static bool Ask(ChainConnection connection, BroadcastKey key, Wish wish)
     {
+        if (key.IsEncrypted)
+        {
+            connection.Encrypt();
+        }
         Span<byte> hello = stackalloc byte[HelloBytes];
         Magic.CopyTo(hello);
         key.Id.CopyTo(hello[Magic.Length..]);
@@ -55,12 +60,12 @@ static class Handshake
         Span<byte> answer = stackalloc byte[AnswerBytes];
         connection.ReceiveExactly(answer);
         var nonce = answer[..NonceBytes];
-        if (!key.Verifies(Transcript("listener"u8, hello, nonce, default), answer[NonceBytes..]))
+        if (!key.Verifies(Transcript("listener"u8, connection.Binding, hello, nonce, default), answer[NonceBytes..]))
         {
             return false;
         }
         Span<byte> proof = stackalloc byte[ProofBytes];
-        key.Sign(Transcript("asker"u8, hello, nonce, wish)).CopyTo(proof);
+        key.Sign(Transcript("asker"u8, connection.Binding, hello, nonce, wish)).CopyTo(proof);
         wish.Write(proof[BroadcastKey.MacBytes..]);
         connection.Send(proof);
         return true;
@@ -71,6 +76,7 @@ static class Handshake
     /// <returns>The key and what is asked for, or null when the asker proved nothing.</returns>
     public static (BroadcastKey Key, Wish Wish)? Listen(ChainConnection connection, Func<string, BroadcastKey?> find)
     {
+        connection.AnswerEncryption();
         Span<byte> hello = stackalloc byte[HelloBytes];
         connection.ReceiveExactly(hello);
         if (!hello[..Magic.Length].SequenceEqual(Magic))
@@ -78,29 +84,26 @@ static class Handshake
             return null;
         }
         var key = find(Convert.ToHexStringLower(hello.Slice(Magic.Length, BroadcastKey.IdBytes)));
-        if (key is null)
+        if (key is null || key.IsEncrypted != connection.Binding.Length > 0)
         {
             return null;
         }
         Span<byte> answer = stackalloc byte[AnswerBytes];
         RandomNumberGenerator.Fill(answer[..NonceBytes]);
-        key.Sign(Transcript("listener"u8, hello, answer[..NonceBytes], default)).CopyTo(answer[NonceBytes..]);
+        key.Sign(Transcript("listener"u8, connection.Binding, hello, answer[..NonceBytes], default)).CopyTo(answer[NonceBytes..]);
         connection.Send(answer);
 
         Span<byte> proof = stackalloc byte[ProofBytes];
         connection.ReceiveExactly(proof);
         var wish = Wish.Read(proof[BroadcastKey.MacBytes..]);
-        var transcript = Transcript("asker"u8, hello, answer[..NonceBytes], wish);
+        var transcript = Transcript("asker"u8, connection.Binding, hello, answer[..NonceBytes], wish);
         return key.Verifies(transcript, proof[..BroadcastKey.MacBytes]) && wish.Offset >= 0 && wish.Until >= wish.Offset ? (key, wish) : null;
     }
 
-    static byte[] Transcript(ReadOnlySpan<byte> role, ReadOnlySpan<byte> hello, ReadOnlySpan<byte> nonce, Wish wish)
+    static byte[] Transcript(ReadOnlySpan<byte> role, ReadOnlySpan<byte> binding, ReadOnlySpan<byte> hello, ReadOnlySpan<byte> nonce, Wish wish)
     {
-        var bytes = new byte[role.Length + hello.Length + nonce.Length + Wish.Bytes];
-        role.CopyTo(bytes);
-        hello.CopyTo(bytes.AsSpan(role.Length));
-        nonce.CopyTo(bytes.AsSpan(role.Length + hello.Length));
-        wish.Write(bytes.AsSpan(role.Length + hello.Length + nonce.Length));
-        return bytes;
+        Span<byte> wished = stackalloc byte[Wish.Bytes];
+        wish.Write(wished);
+        return [.. role, .. binding, .. hello, .. nonce, .. wished];
     }
 }

@@ -7,6 +7,13 @@ namespace Ka.Broadcast;
 /// <summary>What only a real socket can: to take and to give pages that nobody copies. All of it blocks, and fails as the copying calls do.</summary>
 sealed partial class SocketWire
 {
+    /// <summary>The first byte that is there, which stays there; -1 at the end.</summary>
+    public int Peek()
+    {
+        Span<byte> first = stackalloc byte[1];
+        return _socket.Receive(first, SocketFlags.Peek) == 0 ? -1 : first[0];
+    }
+
     /// <summary>Waits until there is something to receive, or the end; throws when there is nothing for <see cref="Wire.ReceiveTimeout"/>.</summary>
     public void WaitReadable()
     {

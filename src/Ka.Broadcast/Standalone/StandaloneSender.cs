@@ -67,8 +67,8 @@ public sealed class StandaloneSender(SendRequest request)
         }
     }
 
-    /// <summary>From the moment when all had come, or were no longer awaited, until the last one had it.</summary>
-    public TimeSpan Took { get; private set; }
+    /// <summary>From the moment when all had come, or were no longer awaited, until the last of those had it that have it.</summary>
+    public TimeSpan Took => States.Max(s => s.Took) ?? TimeSpan.Zero;
 
     /// <summary>Bytes that the source itself has sent.</summary>
     public long BytesOut { get; private set; }
@@ -114,7 +114,6 @@ public sealed class StandaloneSender(SendRequest request)
             return nobody;
         }
         Watch(source, changed, cancel);
-        Took = Stopwatch.GetElapsedTime(_begunAt);
         Dismiss();
         return null;
     }

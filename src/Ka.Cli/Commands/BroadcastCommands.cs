@@ -20,7 +20,8 @@ static class BroadcastCommands
     static Command MakeKey()
     {
         var file = new Argument<FileInfo>("FILE") { Description = "Where the key is written; only its owner may read it" };
-        var command = new Command("key", "Make a key for sender and receivers") { file };
+        var encrypt = new Option<bool>("--encrypt") { Description = "What is sent with this key is encrypted (TLS 1.3)" };
+        var command = new Command("key", "Make a key for sender and receivers") { file, encrypt };
         command.SetAction(parsed =>
         {
             var path = parsed.GetValue(file)!.FullName;
@@ -28,7 +29,7 @@ static class BroadcastCommands
             {
                 using var stream = new FileStream(path, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
                 using var writer = new StreamWriter(stream);
-                writer.WriteLine(BroadcastKey.Create());
+                writer.WriteLine(parsed.GetValue(encrypt) ? BroadcastKey.Encrypted(BroadcastKey.Create()) : BroadcastKey.Create());
                 return ExitCodes.Done;
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -153,7 +154,7 @@ static class BroadcastCommands
         key = null;
         try
         {
-            return BroadcastKey.TryParse(File.ReadAllText(parsed.GetValue(Key)!.FullName).Trim(), out key) ? null : $"{parsed.GetValue(Key)} holds no key: expected 64 hexadecimal digits (ka bcast key FILE)";
+            return BroadcastKey.TryParse(File.ReadAllText(parsed.GetValue(Key)!.FullName).Trim(), out key) ? null : $"{parsed.GetValue(Key)} holds no key: expected 64 hexadecimal digits, after tls- where it is encrypted (ka bcast key FILE)";
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -61,6 +61,9 @@ public sealed record BroadcastSettings(MulticastSettings? Multicast = null, Cust
 
     /// <summary>What is done with nodes that hold the others back.</summary>
     public StragglerRules Stragglers { get; init; } = StragglerRules.Default;
+
+    /// <summary>Whether nodes and server encrypt what they send each other.</summary>
+    public bool Encrypt { get; init; }
 }
 
 /// <summary>Where and how fast datagrams are sent.</summary>

@@ -76,6 +76,8 @@ static class BroadcastChoices
     static string? WhyNot(BroadcastWay way, Cluster cluster, OsEnvironment environment, BroadcastGround ground) => way switch
     {
         BroadcastWay.Auto or BroadcastWay.Chain or BroadcastWay.Tree or BroadcastWay.TwoTrees => null,
+        BroadcastWay.Multicast or BroadcastWay.Torrent or BroadcastWay.Custom when cluster.Broadcast.Encrypt =>
+            "it cannot be encrypted, and the cluster file says: broadcast: { encrypt: true }; chain, tree, two-trees and swarm can",
         BroadcastWay.Multicast => cluster.Broadcast.Multicast is null ? "the cluster file names no group: broadcast: { multicast: { group: 239.192.75.1 } }" : null,
         BroadcastWay.Torrent when !ground.HasTorrent => "the minimal environment was built without aria2; build it again: ka minimal build",
         BroadcastWay.Custom when cluster.Broadcast.Custom is null => "the cluster file names no program: broadcast: { custom: [PROGRAM, ARGUMENT…] }",

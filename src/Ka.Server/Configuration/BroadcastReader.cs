@@ -14,10 +14,10 @@ static class BroadcastReader
     /// <param name="folder">Where a relative path of the site's program begins.</param>
     public static BroadcastSettings Read(YamlBinder binder, YamlSection file, string folder)
     {
-        var section = file.Section("broadcast", "multicast", "custom", "straggler", "floor");
+        var section = file.Section("broadcast", "multicast", "custom", "straggler", "floor", "encrypt");
         return new BroadcastSettings(
             section.Has("multicast") ? Multicast(section.Section("multicast", "group", "port", "ttl", "rate")) : null,
-            section.Has("custom") ? Custom(section, folder) : null) { Stragglers = Stragglers(section) };
+            section.Has("custom") ? Custom(section, folder) : null) { Stragglers = Stragglers(section), Encrypt = section.Bool("encrypt", fallback: false) };
     }
 
     static MulticastSettings Multicast(YamlSection section)

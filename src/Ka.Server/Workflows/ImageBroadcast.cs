@@ -59,6 +59,7 @@ sealed class ImageBroadcast(
         var (partition, image) = workflow.Environment.Images()[part];
         var word = part == 0 ? "send_image" : $"send_image_{part}";
         var key = part == 0 ? parts.Secrets.Derive("broadcast", workflow.Id, attempt.Run.ToString()) : parts.Secrets.Derive("broadcast", workflow.Id, attempt.Run.ToString(), part.ToString());
+        key = workflow.Cluster.Broadcast.Encrypt ? BroadcastKey.Encrypted(key) : key;
         var order = nodes.ToArray();
         var peers = order.Select(i => new ChainPeer(roster[i].Address, parts.Hub.ChainPortOf(workflow.Id, roster[i].Name) ?? 1)).ToImmutableArray();
         var server = new ChainPeer(parts.Address.ToString(), parts.Source.Port);

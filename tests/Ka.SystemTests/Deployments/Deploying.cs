@@ -13,7 +13,7 @@ public sealed class Deploying(RealLab lab)
     [Fact]
     public async Task Four_machines_are_deployed_and_carry_exactly_what_was_packed()
     {
-        await lab.ServeAsync(Patient("kexec"));
+        await lab.ServeAsync(Patient("kexec") + "\nbroadcast: { encrypt: true }\n");
         var id = await lab.BeginAsync("tiny", "node[1-4]");
         var second = await lab.KaAsync("deploy", "tiny", "-w", "node[3-4]", "--no-wait");
         Assert.Equal(75, second.Status);

@@ -47,8 +47,9 @@ sealed class LoopbackChain : IDisposable
     readonly string _file = Path.GetTempFileName();
 
     /// <param name="zeroCopy">Bytes stay in the kernel; else they are copied.</param>
-    public LoopbackChain(int bytes, int nodes, ChainOptions? options = null, int chunkBytes = 64 * 1024, bool zeroCopy = true)
+    public LoopbackChain(int bytes, int nodes, ChainOptions? options = null, int chunkBytes = 64 * 1024, bool zeroCopy = true, bool isEncrypted = false)
     {
+        Key = isEncrypted ? BroadcastKey.Encrypted(BroadcastKey.Create()) : BroadcastKey.Create();
         Options = (options ?? Quick) with { ZeroCopy = zeroCopy };
         Image = new byte[bytes];
         new Random(bytes).NextBytes(Image);
@@ -67,7 +68,7 @@ sealed class LoopbackChain : IDisposable
 
     public byte[] Image { get; }
 
-    public string Key { get; } = BroadcastKey.Create();
+    public string Key { get; }
 
     public ImageManifest Manifest { get; set; }
 

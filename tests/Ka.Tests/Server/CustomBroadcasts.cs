@@ -64,6 +64,21 @@ public sealed class CustomBroadcasts
     }
 
     [Theory]
+    [InlineData("chain", true)]
+    [InlineData("tree", true)]
+    [InlineData("two-trees", true)]
+    [InlineData("swarm", true)]
+    [InlineData("multicast", false)]
+    [InlineData("torrent", false)]
+    [InlineData("custom", false)]
+    public void Where_all_is_to_be_encrypted_ways_that_cannot_are_refused(string way, bool can)
+    {
+        var why = Refused(way, All with { Encrypt = true });
+        Assert.Equal(can, why is null);
+        Assert.Equal(!can, why?.Contains("cannot be encrypted", StringComparison.Ordinal) ?? false);
+    }
+
+    [Theory]
     [InlineData("torrent")]
     [InlineData("swarm")]
     [InlineData("custom")]

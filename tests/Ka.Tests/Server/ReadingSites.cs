@@ -1,4 +1,5 @@
 using System.Net;
+using Ka.Core.Clusters;
 using Ka.Core.Documents;
 using Ka.Server.Configuration;
 
@@ -60,6 +61,15 @@ public sealed class ReadingSites : IDisposable
         Assert.Contains(reading.Findings, f => f.Error is { Severity: Severity.Warning } warning && warning.Message.Contains("'dhcp' is off", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public void A_cluster_says_how_its_images_come()
+    {
+        Assert.Equal(BroadcastSettings.None, Read(Site, Gris).Site!.Clusters[0].Broadcast);
+        Assert.Equal(
+            new BroadcastSettings(new MulticastSettings("239.192.75.1", 8484, 1, 50_000_000)) { Stragglers = new StragglerRules(StragglerPolicy.Evict, 20_000_000), Encrypt = true },
+            Read(Site, Gris + "\nbroadcast: {multicast: {group: 239.192.75.1, rate: 50mbit}, straggler: evict, floor: 20mbit, encrypt: true}").Site!.Clusters[0].Broadcast);
+    }
+
     [Theory]
     [InlineData("mac: \"52:54:00:00:00:02\"", "mac: nonsense", "gris.yaml:11", "no MAC address")]
     [InlineData("address: 10.0.0.12", "address: 10.0.0.1.2", "gris.yaml:11", "no IPv4 address")]
@@ -73,6 +83,10 @@ public sealed class ReadingSites : IDisposable
     [InlineData("reboot-window: 7", "reboot-window: 0", "gris.yaml:13", "")]
     [InlineData("gather: 5s", "gather: soon", "gris.yaml:13", "")]
     [InlineData("limits:", "steps: {boot: [{do: kexek}]}\nlimits:", "gris.yaml:13", "not known in 'boot'")]
+    [InlineData("limits:", "broadcast: {multicast: {group: 10.0.0.1}}\nlimits:", "gris.yaml:13", "no multicast address")]
+    [InlineData("limits:", "broadcast: {straggler: kill}\nlimits:", "gris.yaml:13", "no policy for stragglers")]
+    [InlineData("limits:", "broadcast: {floor: slow}\nlimits:", "gris.yaml:13", "no rate")]
+    [InlineData("limits:", "broadcast: {encrypt: tls}\nlimits:", "gris.yaml:13", "encrypt")]
     [InlineData("52:54:00:00:00:02", "52:54:00:00:00:01", "ka.yaml", "MAC 52:54:00:00:00:01 stands 2 times (gris-1, gris-2)")]
     [InlineData("10.0.0.12", "10.0.0.11", "ka.yaml", "address 10.0.0.11 stands 2 times")]
     public void An_error_in_a_cluster_is_said_at_its_place(string old, string wrong, string place, string says) => Refuses(Site, Gris.Replace(old, wrong), place, says);
