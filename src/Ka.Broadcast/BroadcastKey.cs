@@ -49,6 +49,9 @@ public sealed class BroadcastKey
     /// <summary>The key of one stripe of the image: a broadcast of its own.</summary>
     public BroadcastKey Stripe(int index) => new(Sign([.. "ka-broadcast-stripe"u8, (byte)index]), IsEncrypted);
 
+    /// <summary>The key of one piece of a live stream: a broadcast of its own.</summary>
+    internal BroadcastKey Piece(int index) => new(Sign([.. "ka-broadcast-piece"u8, .. BitConverter.GetBytes(index)]), IsEncrypted);
+
     internal byte[] Sign(ReadOnlySpan<byte> message) => HMACSHA256.HashData(_secret, message);
 
     internal bool Verifies(ReadOnlySpan<byte> message, ReadOnlySpan<byte> mac) =>

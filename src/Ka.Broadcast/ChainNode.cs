@@ -93,6 +93,9 @@ public sealed class ChainNode : IChainContent, IDisposable
     /// <summary>Ends the reception by the policy for stragglers.</summary>
     public void Evict(string reason) => Fail(Fault.Of(FaultCodes.BroadcastStraggler, reason));
 
+    /// <summary>Ends the reception: it is of no more use.</summary>
+    internal void End(Fault fault) => Fail(fault);
+
     void IChainContent.Serve(ChainConnection connection, Wish wish)
     {
         if (wish.IsAmendment)

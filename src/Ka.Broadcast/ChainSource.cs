@@ -98,7 +98,7 @@ public sealed class ChainSource : IDisposable
     /// <summary>Ends a broadcast: its connections are closed. False when it was not there.</summary>
     public bool Unregister(string key) => BroadcastKey.TryParse(key, out var parsed) && Unregister(parsed);
 
-    bool Unregister(BroadcastKey key)
+    internal bool Unregister(BroadcastKey key)
     {
         (BroadcastKey Key, FileContent Content) file;
         lock (_gate)

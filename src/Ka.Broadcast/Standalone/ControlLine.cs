@@ -10,6 +10,8 @@ namespace Ka.Broadcast.Standalone;
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "is")]
 [JsonDerivedType(typeof(Joined), "joined")]
 [JsonDerivedType(typeof(Assigned), "assigned")]
+[JsonDerivedType(typeof(Piece), "piece")]
+[JsonDerivedType(typeof(Over), "over")]
 [JsonDerivedType(typeof(Lost), "lost")]
 [JsonDerivedType(typeof(Replanned), "replanned")]
 [JsonDerivedType(typeof(Evicted), "evicted")]
@@ -24,6 +26,12 @@ sealed record Joined(string Name, int Port) : ControlMessage;
 
 /// <summary>The sender's plan for this receiver.</summary>
 sealed record Assigned(ImageManifest Manifest, ChainPeer[] Upstreams, int Successors) : ControlMessage;
+
+/// <summary>The next piece of a live stream, and whom this receiver asks for it.</summary>
+sealed record Piece(int Index, ImageManifest Manifest, ChainPeer[] Upstreams, int Successors) : ControlMessage;
+
+/// <summary>A live stream has ended: no further piece comes.</summary>
+sealed record Over : ControlMessage;
 
 /// <summary>The sender has lost this receiver: whoever gets from it asks another one at once.</summary>
 sealed record Lost(ChainPeer Peer) : ControlMessage;

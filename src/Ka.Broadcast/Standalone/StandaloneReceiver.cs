@@ -16,11 +16,6 @@ public sealed class StandaloneReceiver(ReceiveRequest request)
 {
     static readonly TimeSpan Retry = TimeSpan.FromMilliseconds(250);
 
-    volatile ChainNode? _node;
-
-    /// <summary>How far it is; null before the sender has begun.</summary>
-    public ChainProgress? Progress => _node?.Progress;
-
     /// <summary>Receives into a sink, serves the others until the sender dismisses it, and says how it went; null is success.</summary>
     /// <exception cref="OperationCanceledException">The caller cancelled.</exception>
     public async Task<Fault?> Run(Stream sink, CancellationToken cancel)
@@ -35,11 +30,18 @@ public sealed class StandaloneReceiver(ReceiveRequest request)
             using var listener = new ChainListener(request.Listen ?? ((IPEndPoint)socket.LocalEndPoint!).Address, 0, request.Options);
             using var line = await Task.Run(() => ControlLine.Open(socket, request.Key, isSender: false), cancel);
             line.Send(new Joined(request.Name, listener.Port));
-            if (await Task.Run(line.Receive, cancel) is not Assigned assigned)
+            switch (await Task.Run(line.Receive, cancel))
             {
-                return Fault.Of(FaultCodes.BroadcastUnreachable, "The sender did not take this receiver: it has begun, it does not await this name, or it has another of this name.", request.Name);
+                case Assigned assigned:
+                    return await Receive(line, listener, assigned, sink, cancel);
+                case (Piece or Over) and var first:
+                    using (var live = new LiveReceiver(line, listener, request.Key, sink, request.Options))
+                    {
+                        return await live.Run(first, cancel);
+                    }
+                default:
+                    return Fault.Of(FaultCodes.BroadcastUnreachable, "The sender did not take this receiver: it has begun, it does not await this name, or it has another of this name.", request.Name);
             }
-            return await Receive(line, listener, assigned, sink, cancel);
         }
         catch (InvalidDataException e)
         {
@@ -63,7 +65,6 @@ public sealed class StandaloneReceiver(ReceiveRequest request)
             return Fault.Of(FaultCodes.ManifestInvalid, "The sender's plan contradicts itself.", null);
         }
         using var node = new ChainNode(new ChainTicket(request.Key, assigned.Manifest, [.. assigned.Upstreams], assigned.Successors), listener, sink, request.Options);
-        _node = node;
         var dismissed = Task.Run(() => Listen(line, node, assigned), CancellationToken.None);
         await using var beat = new Timer(_ => Say(line, new Progressed(node.Progress)), null, StandaloneSender.ReportPeriod, StandaloneSender.ReportPeriod);
         var outcome = await node.Receive(cancel);
@@ -119,7 +120,7 @@ public sealed class StandaloneReceiver(ReceiveRequest request)
         return false;
     }
 
-    static void Say(ControlLine line, ControlMessage message)
+    internal static void Say(ControlLine line, ControlMessage message)
     {
         try
         {

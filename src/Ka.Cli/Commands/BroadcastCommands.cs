@@ -42,13 +42,14 @@ static class BroadcastCommands
 
     static Command Send()
     {
-        var file = new Argument<FileInfo>("FILE") { Description = "What is sent" };
+        var file = new Argument<FileInfo>("FILE") { Description = "What is sent; - for what comes in at the standard input, as long as it comes" };
         var listen = new Option<string>("--listen", "-l") { Description = "ADDRESS:PORT where receivers come to", Required = true };
         var nodes = new Option<string?>("--nodes", "-w") { Description = "Names of the receivers that are awaited, in the order of the chain" };
         var count = new Option<int?>("--count", "-n") { Description = "Go when so many receivers have come" };
         var wait = new Option<int>("--wait") { Description = "Seconds to await receivers; then go with those that have come", DefaultValueFactory = _ => 60 };
         var plain = new Option<bool>("--no-verify") { Description = "Prove nothing that arrives; for measurements" };
-        var command = new Command("send", "Send a file to the receivers that come") { file, listen, Key, nodes, count, wait, plain, StragglerOptions.Policy, StragglerOptions.Floor };
+        var hold = new Option<int>("--hold") { Description = "MiB of a stream (-) that are held for those who fall behind", DefaultValueFactory = _ => 256 };
+        var command = new Command("send", "Send a file to the receivers that come") { file, listen, Key, nodes, count, wait, plain, hold, StragglerOptions.Policy, StragglerOptions.Floor };
         command.SetAction((parsed, cancel) => Task.Run(() => SendFile(parsed), cancel));
         return command;
 
@@ -70,10 +71,18 @@ static class BroadcastCommands
             if (StragglerOptions.Of(parsed, out var stragglers) is { } unknown)
                 return Refuse(unknown);
             var source = parsed.GetValue(file)!;
-            if (!source.Exists)
+            var isLive = source.ToString() == "-";
+            if (!isLive && !source.Exists)
                 return Refuse($"there is no file '{source}'");
+            if (isLive && parsed.GetValue(plain))
+                return Refuse("--no-verify is for files: a stream is proved piece by piece");
+            if (isLive && parsed.GetValue(hold) is < 64 or > 1024 * 1024)
+                return Refuse("--hold is 64 to 1048576 MiB");
+            var awaited = parsed.GetValue(count) ?? names.Length;
+            if (isLive)
+                return SendLive(new Invitation(at, key!, names, awaited, TimeSpan.FromSeconds(parsed.GetValue(wait)), ChainOptions.Default), parsed.GetValue(hold), parsed.GetValue(Common.Quiet));
             var sender = new StandaloneSender(new SendRequest(
-                source.FullName, at, key!, names, parsed.GetValue(count) ?? names.Length, TimeSpan.FromSeconds(parsed.GetValue(wait)), !parsed.GetValue(plain), ChainOptions.Default) { Stragglers = stragglers! });
+                source.FullName, at, key!, names, awaited, TimeSpan.FromSeconds(parsed.GetValue(wait)), !parsed.GetValue(plain), ChainOptions.Default) { Stragglers = stragglers! });
             var talk = parsed.GetValue(Common.Quiet) ? null : new SendTalk(sender);
             if (sender.Run(() => talk?.Look(), CancellationToken.None) is { } fault)
                 return Say(fault);
@@ -81,7 +90,16 @@ static class BroadcastCommands
         }
     }
 
-    internal static int Summary(StandaloneSender sender, long bytes)
+    static int SendLive(Invitation invitation, int hold, bool isQuiet)
+    {
+        using var input = Console.OpenStandardInput();
+        var request = new LiveRequest(input, Path.GetTempPath(), invitation);
+        var sender = new LiveSender(request with { Held = (int)(hold * 1024L * 1024 / request.PieceBytes) });
+        var talk = isQuiet ? null : new SendTalk(sender);
+        return sender.Run(() => talk?.Look(), CancellationToken.None) is { } fault ? Say(fault) : Summary(sender, sender.Bytes);
+    }
+
+    internal static int Summary(IStandaloneSender sender, long bytes)
     {
         var states = sender.States;
         foreach (var state in states.Where(s => s.State != "done"))

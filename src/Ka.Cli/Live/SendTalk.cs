@@ -6,7 +6,7 @@ using Ka.Broadcast.Standalone;
 namespace Ka.Cli.Live;
 
 /// <summary>Says every second how far the receivers of <c>ka bcast send</c> and <c>ka copy</c> are, and who holds the others back: repainted on a terminal, lines elsewhere.</summary>
-sealed class SendTalk(StandaloneSender sender)
+sealed class SendTalk(IStandaloneSender sender)
 {
     /// <summary>Hops that a terminal shows; of more, those that are furthest behind.</summary>
     const int Shown = 24;
@@ -41,13 +41,17 @@ sealed class SendTalk(StandaloneSender sender)
             return [$"{states.Count(s => s.State == "waiting")} of {states.Count} have come"];
         double RateOf(ReceiverState state) => Math.Max(0, state.Progress!.Written - had.GetValueOrDefault(state.Name)) / elapsed.TotalSeconds;
         var slowest = receiving.MinBy(s => s.Progress!.Written)!;
-        var total = Math.Max(1, slowest.Progress!.Total);
+        var isLive = slowest.Progress!.Total == long.MaxValue;
+        var total = Math.Max(1, slowest.Progress.Total);
+        string Share(double written, int width = 0) => isLive
+            ? string.Create(CultureInfo.InvariantCulture, $"{written / 1e6:0} MB").PadLeft(width)
+            : string.Create(CultureInfo.InvariantCulture, $"{100.0 * written / total:0} %").PadLeft(width);
         var rate = receiving.Average(RateOf);
-        var eta = RateOf(slowest) > 0 ? $"  ETA {Terminal.Duration(TimeSpan.FromSeconds((total - slowest.Progress.Written) / RateOf(slowest)))}" : "";
+        var eta = RateOf(slowest) > 0 && !isLive ? $"  ETA {Terminal.Duration(TimeSpan.FromSeconds((total - slowest.Progress.Written) / RateOf(slowest)))}" : "";
         var lines = new List<string>
         {
             string.Create(CultureInfo.InvariantCulture,
-                $"{100.0 * receiving.Average(s => (double)s.Progress!.Written) / total:0} %  {rate / 1e6:0} MB/s each  done {states.Count(s => s.State == "done")}  lost {states.Count(s => s.State is "lost" or "failed")}  behind: {slowest.Name} {100.0 * slowest.Progress.Written / total:0} %{eta}"),
+                $"{Share(receiving.Average(s => (double)s.Progress!.Written))}  {rate / 1e6:0} MB/s each  done {states.Count(s => s.State == "done")}  lost {states.Count(s => s.State is "lost" or "failed")}  behind: {slowest.Name} {Share(slowest.Progress.Written)}{eta}"),
         };
         if (width == 0)
         {
@@ -58,7 +62,7 @@ sealed class SendTalk(StandaloneSender sender)
         {
             var seen = state.Progress!;
             var line = string.Create(CultureInfo.InvariantCulture,
-                $"  {state.Name,-16} {100.0 * seen.Written / total,3:0} %  {RateOf(state) / 1e6,6:0.0} MB/s  ring {100.0 * seen.RingBytes / Math.Max(1, seen.RingCapacity),3:0} %  from {seen.Upstream ?? "nobody"}{(state.Slow is { } slow ? "  " + slow : "")}");
+                $"  {state.Name,-16} {Share(seen.Written, 5)}  {RateOf(state) / 1e6,6:0.0} MB/s  ring {100.0 * seen.RingBytes / Math.Max(1, seen.RingCapacity),3:0} %  from {seen.Upstream ?? "nobody"}{(state.Slow is { } slow ? "  " + slow : "")}");
             lines.Add(line.Length <= width ? line : line[..(width - 1)] + "…");
         }
         return lines;
