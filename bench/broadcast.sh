@@ -9,7 +9,7 @@ help() {
     cat <<'HELP'
 Usage: bench/broadcast.sh [options]
   --nodes "N …"        numbers of receivers (default "1 4 16 32")
-  --tools "TOOL …"     of: ka ka-verified splice copy mbuffer nc star kascade hash (default: all but kascade)
+  --tools "TOOL …"     of: ka ka-verified ka-encrypted splice copy mbuffer nc star kascade hash (default: all but kascade); ka-encrypted proves too
   --runs N             of each, in turn (default 3)
   --bytes N            size of the file (default 1 GiB)
   --rate RATE          shape every link both ways, as tc writes it (1gbit)
@@ -24,7 +24,7 @@ HELP
 }
 
 die() { echo "broadcast.sh: $*" >&2; exit 2; }
-nodes='1 4 16 32' tools='ka ka-verified splice copy mbuffer nc star hash' runs=3 bytes=1073741824 rate='' sink=/dev/null kascade='' ka=''
+nodes='1 4 16 32' tools='ka ka-verified ka-encrypted splice copy mbuffer nc star hash' runs=3 bytes=1073741824 rate='' sink=/dev/null kascade='' ka=''
 while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) help; exit 0 ;;
@@ -67,6 +67,7 @@ cc -O2 -Wall -o "$work/relay" bench/relay.c
 relay=$work/relay image=$work/image
 head -c "$bytes" /dev/urandom >"$image"
 "$ka" bcast key "$work/key"
+"$ka" bcast key --encrypt "$work/key-encrypted"
 
 lay
 
@@ -138,17 +139,18 @@ by_hash() {
     wait "${waiting[@]}"
     wall=$(awk -v a="$started" -v b="$(now)" 'BEGIN { print b - a }')
 }
-by_ka() { # by_ka N [OPTION…]: wall is the sender's own, from the moment when all have come
+by_ka() { # by_ka N KEY [OPTION…]: wall is the sender's own, from the moment when all have come
     local n=$1 i at waiting=()
     at=$(address 0):$port
-    shift
+    local key=$work/$2
+    shift 2
     for i in $(seq "$n"); do
-        on "$i" "r$i" "$ka" bcast recv --from "$at" --key "$work/key" --name "n$i" --to "$(sink_of "$i")"
+        on "$i" "r$i" "$ka" bcast recv --from "$at" --key "$key" --name "n$i" --to "$(sink_of "$i")"
         waiting+=("$last")
     done
     sleep "$(awk -v n="$n" 'BEGIN { print 1 + n * 0.15 }')"
     spent_so_far >"$work/before"
-    on 0 r0 "$ka" bcast send "$image" --listen "$at" --key "$work/key" --count "$n" -q "$@"
+    on 0 r0 "$ka" bcast send "$image" --listen "$at" --key "$key" --count "$n" -q "$@"
     waiting+=("$last")
     wait "${waiting[@]}" || { cat "$work"/r*.err "$work"/r0.out >&2; die "ka failed"; }
     wall=$(sed -n 's/.* bytes in \([0-9.]*\) s;.*/\1/p' "$work/r0.out")
@@ -165,8 +167,9 @@ measure() { # measure TOOL N
     pids=()
     mode=$tool
     case $tool in
-        ka) by_ka "$n" --no-verify ;;
-        ka-verified) by_ka "$n" ;;
+        ka) by_ka "$n" key --no-verify ;;
+        ka-verified) by_ka "$n" key ;;
+        ka-encrypted) by_ka "$n" key-encrypted ;;
         splice | copy) by_chain "$n" relay_send relay_recv ;;
         mbuffer) by_chain "$n" mbuffer_send mbuffer_recv ;;
         nc) by_chain "$n" nc_send nc_recv ;;

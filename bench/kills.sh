@@ -13,6 +13,7 @@ Usage: bench/kills.sh [options]
   --places "P …"   place of the first of them, from 1 (default: every one where K fit)
   --how "WAY …"    kill (SIGKILL), stop (SIGSTOP), cut (the link goes down) (default: all)
   --at "PERCENT …" of the image that the first victim has by then (default "5 15 25 35 45 55 65 75 85 95")
+  --sample         of the ways and moments one each for every K and place, in turn: a thirtieth of the whole
   --bytes N        size of the image (default 64 MiB)
   --rate RATE      of every link both ways, as tc writes it (default 400mbit)
   --straggle       instead: one node has a tenth of the rate, at each of --places
@@ -23,11 +24,12 @@ the most that the source sent, as a multiple of the image. Status 1 when somebod
 HELP
 }
 die() { echo "kills.sh: $*" >&2; exit 2; }
-count=16 kills='' places='' how='kill stop cut' moments='5 15 25 35 45 55 65 75 85 95' bytes=67108864 rate=400mbit ka='' straggle=''
+count=16 kills='' places='' how='kill stop cut' moments='5 15 25 35 45 55 65 75 85 95' bytes=67108864 rate=400mbit ka='' straggle='' sample=''
 while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) help; exit 0 ;;
         --straggle) straggle=yes; shift; continue ;;
+        --sample) sample=yes; shift; continue ;;
         --nodes | --kills | --places | --how | --at | --bytes | --rate | --ka) [ $# -ge 2 ] || die "$1 needs a value" ;;
         *) die "unknown option '$1'; try --help" ;;
     esac
@@ -108,12 +110,15 @@ fi
 
 base=$(undisturbed)
 echo "without any death: $base s" >&2
+turn=0
 for way in $how; do
     for k in ${kills:-$(seq $((count - 1)))}; do
         for place in ${places:-$(seq $((count - k + 1)))}; do
             last=$((place + k - 1))
             [ "$last" -le "$count" ] || continue
             for percent in $moments; do
+                turn=$((turn + 1))
+                [ -z "$sample" ] || [ $((turn % 31)) = 0 ] || continue
                 begin
                 until [ "$(stat -c %s "$work/out$place" 2>/dev/null || echo 0)" -ge $((bytes / 100 * percent)) ]; do
                     kill -0 "${pids[0]}" 2>/dev/null || break
