@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Net.WebSockets;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
@@ -68,12 +69,13 @@ public sealed record ServerAddress(string Address, string? Token)
 public sealed class Server : IDisposable
 {
     readonly HttpClient _http;
+    readonly SocketsHttpHandler _handler;
     readonly string _address;
 
     public Server(ServerAddress address)
     {
         _address = address.Address;
-        var handler = new SocketsHttpHandler();
+        var handler = _handler = new SocketsHttpHandler();
         if (address.Address.StartsWith("unix:", StringComparison.Ordinal))
             handler.ConnectCallback = async (_, cancel) =>
             {
@@ -163,6 +165,27 @@ public sealed class Server : IDisposable
         return reply.Value!.IsSuccessStatusCode
             ? new Answer<Stream>(await reply.Value.Content.ReadAsStreamAsync(cancel), null)
             : new Answer<Stream>(null, await ProblemOfAsync(reply.Value, cancel));
+    }
+
+    /// <summary>Opens a WebSocket.</summary>
+    public async Task<Answer<ClientWebSocket>> OpenSocketAsync(string path, CancellationToken cancel)
+    {
+        var socket = new ClientWebSocket();
+        socket.Options.KeepAliveInterval = TimeSpan.FromSeconds(15);
+        if (_http.DefaultRequestHeaders.Authorization is { } proof)
+            socket.Options.SetRequestHeader("Authorization", proof.ToString());
+        using var invoker = new HttpMessageInvoker(_handler, disposeHandler: false);
+        try
+        {
+            var address = new Uri(_http.BaseAddress!, path);
+            await socket.ConnectAsync(new UriBuilder(address) { Scheme = address.Scheme == Uri.UriSchemeHttps ? Uri.UriSchemeWss : Uri.UriSchemeWs }.Uri, invoker, cancel);
+            return new Answer<ClientWebSocket>(socket, null);
+        }
+        catch (WebSocketException e)
+        {
+            socket.Dispose();
+            return new Answer<ClientWebSocket>(null, new Problem(null, null, 0, $"the server at {_address} does not open it: {e.Message}", "server.unreachable", "Try again; the server's log says more.", null, null));
+        }
     }
 
     async Task<Answer<T>> SendAsync<T>(HttpRequestMessage request, JsonTypeInfo<T> type, CancellationToken cancel)

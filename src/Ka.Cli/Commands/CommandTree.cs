@@ -49,6 +49,7 @@ public static class CommandTree
         root.Add(DeployCommand.Build());
         root.Add(RebootCommand.Build());
         root.Add(PowerCommands.Build());
+        root.Add(ConsoleCommand.Build());
         root.Add(OpsCommands.Build());
         root.Add(EnvCommands.Build());
         root.Add(NodesCommands.Build());

@@ -66,7 +66,7 @@ static class OldCatalogue
         if (words.Nodes.Count > 0 || words.NodesFile is not null)
             return words.Refused("-m and -f go with -s");
         if (words.Has("consoles"))
-            return words.Refused("ka has no consoles yet");
+            return words.Call("console", "-o", "json");
         if (!new[] { "deployments", "reboots", "powers", "all" }.Any(words.Has))
             return words.Refused("You must choose an operation: -s, -d, -r, -p or -a");
         return words["workflow-id"] is { } id ? words.Call("ops", "show", id, "-o", "json") : words.Call("ops", "ls", "-o", "json");

@@ -30,7 +30,7 @@ public static class OldTools
             "kanodes3" => OldCatalogue.NodesOf(words, variable),
             "karights3" => OldCatalogue.Rights(words, variable),
             "kastat3" => OldCatalogue.Statistics(words),
-            _ => words.Refused("ka has no console command yet: use the console of the BMC"),
+            _ => ConsoleOf(words, variable),
         };
     }
 
@@ -55,7 +55,7 @@ public static class OldTools
         "kanodes3" => ["nodes"],
         "karights3" => ["rights"],
         "kastat3" => ["stats"],
-        _ => [],
+        _ => ["console"],
     };
 
     internal static OldOption Flag(string name, char? letter) => new(name, letter, OldValue.None, (w, v) => w.Values[name] = v);
@@ -192,6 +192,13 @@ public static class OldTools
         Level(words);
         return words.Call(["power", asked[0], .. nodes, "--yes"]);
     }
+
+    static OldCall ConsoleOf(OldWords words, Func<string, string?> variable) => words.Selection(variable) switch
+    {
+        ["-w", var node] when !node.Contains(',') && !node.Contains('[') => words.Call("console", node),
+        null => words.Refused("No node is chosen"),
+        _ => words.Refused("Only one node is expected: -m NODE"),
+    };
 
     static void Level(OldWords words)
     {

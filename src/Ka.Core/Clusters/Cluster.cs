@@ -23,14 +23,17 @@ public sealed record ClusterNode(
 {
     /// <summary>Whether its firmware starts only signed programs (UEFI 2.10 section 32): it gets shim and GRUB instead of iPXE.</summary>
     public bool SecureBoot { get; init; }
+
+    /// <summary>The site's own program that is the node's serial line, with its arguments; empty for what the power driver has.</summary>
+    public ImmutableArray<string> Console { get; init; } = [];
 }
 
 /// <summary>How a node's power is switched.</summary>
-/// <param name="Kind">Name of the driver: <c>ipmi</c>, <c>command</c>.</param>
+/// <param name="Kind">Name of the driver: <c>ipmi</c>, <c>redfish</c>, <c>pdu</c>, <c>ssh</c>, <c>wol</c>, <c>command</c>.</param>
 /// <param name="Host">Address of the BMC.</param>
 /// <param name="PasswordFile">Path of a file that only the server may read; the secret itself is never in the configuration.</param>
 /// <param name="Cipher">IPMI cipher suite: 17 or 3, never 0.</param>
-/// <param name="Commands">For <c>command</c>: <c>status</c>, <c>on</c>, <c>off</c>, <c>soft</c>, <c>reset</c>, <c>boot-network</c> → program and arguments.</param>
+/// <param name="Commands">For <c>command</c> and <c>pdu</c>: <c>status</c>, <c>on</c>, <c>off</c>, <c>soft</c>, <c>reset</c>, <c>boot-network</c> → program and arguments.</param>
 public sealed record PowerSettings(
     string Kind,
     string? Host,
@@ -38,7 +41,29 @@ public sealed record PowerSettings(
     string? User,
     string? PasswordFile,
     int Cipher,
-    ImmutableDictionary<string, ImmutableArray<string>> Commands);
+    ImmutableDictionary<string, ImmutableArray<string>> Commands)
+{
+    /// <summary>Name of the driver that switches on where <see cref="Kind"/> cannot: <c>wol</c>. Null for none.</summary>
+    public string? OnKind { get; init; }
+
+    /// <summary>Redfish: identifier of the machine below <c>/redfish/v1/Systems</c>; null when the BMC has only one.</summary>
+    public string? System { get; init; }
+
+    /// <summary>Redfish: SHA-256 of the BMC's certificate (DER), lower-case hexadecimal; null when it is checked as any other.</summary>
+    public string? Fingerprint { get; init; }
+
+    /// <summary>Redfish: file with the only authority that is believed (PEM); null for those of the system.</summary>
+    public string? AuthorityFile { get; init; }
+
+    /// <summary>Wake-on-LAN: IPv4 address to which the packet is sent, usually a network's broadcast address.</summary>
+    public string? Broadcast { get; init; }
+
+    /// <summary>PDU: name of the outlet that feeds the node.</summary>
+    public string? Outlet { get; init; }
+
+    /// <summary>PDU: all nodes of the site that the outlet feeds, this one too.</summary>
+    public ImmutableArray<string> OutletNodes { get; init; } = [];
+}
 
 /// <summary>One strategy as the configuration lists it.</summary>
 /// <param name="Do"><c>untrusted</c>, <c>kexec</c>, <c>trusted</c>, <c>prod</c>; a <see cref="BroadcastWay"/>; <c>kexec</c>, <c>classical</c>, <c>hard-reboot</c>.</param>

@@ -22,6 +22,32 @@ public static class FaultCodes
     public static readonly FaultCode PowerNoEffect = Add("power.no_effect",
         "The power command was accepted, but the node's power state did not change.",
         "The BMC may hang: reset it (ipmitool mc reset cold) or use the PDU.");
+    public static readonly FaultCode PowerBmcCredential = Add("power.bmc_credential",
+        "The out-of-band controller (BMC) refuses the credential, or its file cannot be read.",
+        "Correct user and passwordFile in the cluster's file. Nothing was tried again, so that the account is not locked.");
+    public static readonly FaultCode PowerBmcUntrusted = Add("power.bmc_untrusted",
+        "The out-of-band controller (BMC) has another certificate than the configuration says.",
+        "If the BMC was given a new certificate, put its SHA-256 as 'certificate' or its authority as 'authority' into the node's 'power'; else find out who answers there.");
+    public static readonly FaultCode PowerUnsupported = Add("power.unsupported",
+        "The power driver of the node cannot do this.",
+        "Choose another level, or add a driver that can: 'on: wol' beside 'kind: ssh', or a BMC or switched outlet.");
+    public static readonly FaultCode PowerSharedOutlet = Add("power.shared_outlet",
+        "The outlet of the node feeds other nodes too, which the operation does not have.",
+        "Name all nodes of the outlet together, or leave them all out.");
+
+    // Consoles.
+    public static readonly FaultCode ConsoleNone = Add("console.none",
+        "The node has no serial console that the server could open.",
+        "A BMC by 'kind: ipmi' brings one (Serial over LAN); else name a program: 'console: [PROGRAM, ARGUMENT…]' at the node or its cluster.");
+    public static readonly FaultCode ConsoleBusy = Add("console.busy",
+        "Somebody else writes at the console, or too many are open.",
+        "Read along with 'ka console NODE --watch', or ask who writes to leave.");
+    public static readonly FaultCode ConsoleReadOnly = Add("console.read_only",
+        "Keys were sent to a console that is only watched.",
+        "Open it without --watch when nobody else writes.");
+    public static readonly FaultCode ConsoleEnded = Add("console.ended",
+        "The serial line of the node ended or could not be opened.",
+        "Read the evidence; a BMC gives its line to one session at a time. What was printed is kept: ka console NODE --log.");
 
     // Network boot.
     public static readonly FaultCode BootNoDhcp = Add("boot.no_dhcp",

@@ -51,7 +51,8 @@ public sealed class HostKeyProbe(TimeProvider clock)
         ? Fault.Of(FaultCodes.BootWrongSystem, "a system answers on port 22, but not with the host key of this deployment", seen)
         : Fault.Of(FaultCodes.BootNoSsh, "the deployed system did not answer on port 22 in time", seen);
 
-    async Task<bool> AnswersAsync(IPAddress address, CancellationToken cancel)
+    /// <summary>Whether port 22 takes a connection within two seconds.</summary>
+    public async Task<bool> AnswersAsync(IPAddress address, CancellationToken cancel)
     {
         using var patience = new CancellationTokenSource(ConnectPatience, clock);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancel);

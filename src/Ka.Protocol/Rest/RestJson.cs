@@ -40,6 +40,8 @@ namespace Ka.Protocol.Rest;
 [JsonSerializable(typeof(ImmutableArray<DurationRow>)), JsonSerializable(typeof(DurationRow[]))]
 [JsonSerializable(typeof(ImmutableArray<CauseRow>)), JsonSerializable(typeof(CauseRow[]))]
 [JsonSerializable(typeof(ImmutableArray<RunRow>)), JsonSerializable(typeof(RunRow[]))]
+[JsonSerializable(typeof(ImmutableArray<ConsoleReply>)), JsonSerializable(typeof(ConsoleReply[]))]
+[JsonSerializable(typeof(ConsoleNote))]
 [JsonSerializable(typeof(DrainBody))]
 [JsonSerializable(typeof(DrainedReply))]
 [JsonSerializable(typeof(StopBody))]

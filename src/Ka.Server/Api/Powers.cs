@@ -28,20 +28,20 @@ public static class Powers
         routes.MapPost("/api/v1/power", PostAsync).Needs(Audience.Users, Right.Deploy).Accepts<PowerBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created);
     }
 
-    static async Task<IResult> StatusAsync(string nodes, Requester who, NodeRights rights, Site site, TimeProvider clock, CancellationToken cancel)
+    static async Task<IResult> StatusAsync(string nodes, Requester who, NodeRights rights, Site site, PowerDrivers drivers, TimeProvider clock, CancellationToken cancel)
     {
         if (NodeUse.Selected(nodes, site, out var set) is { } refusal)
             return refusal;
         ClusterNode[] asked = [.. set.Select(n => site.Find(n.Value)!.Value.Node)];
         if (rights.Refusal(who.Caller, asked, _ => PartitionNeed.Nothing) is { } denied)
             return Problems.Of(denied);
-        var replies = await Windows.AskAsync(asked, Window, node => AskAsync(node, clock, cancel), cancel);
+        var replies = await Windows.AskAsync(asked, Window, node => AskAsync(node, drivers, clock, cancel), cancel);
         return Results.Json(replies, RestJson.Default.ImmutableArrayPowerReply);
     }
 
-    static async Task<PowerReply> AskAsync(ClusterNode node, TimeProvider clock, CancellationToken cancel)
+    static async Task<PowerReply> AskAsync(ClusterNode node, PowerDrivers drivers, TimeProvider clock, CancellationToken cancel)
     {
-        if (PowerDrivers.Find(node.Power.Kind) is not { } driver)
+        if (drivers.For(node.Power) is not { } driver)
             return Of(node, "unknown", Fault.Of(FaultCodes.PowerRefused, $"power driver '{node.Power.Kind}' is not known"));
         using var late = new CancellationTokenSource(Patience, clock);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancel);

@@ -6,7 +6,6 @@ using Ka.Core.Disks;
 using Ka.Core.Documents;
 using Ka.Core.Environments;
 using Ka.Core.NodeSets;
-using Ka.Drivers.Power;
 using Ka.Yaml;
 
 namespace Ka.Server.Configuration;
@@ -17,7 +16,7 @@ namespace Ka.Server.Configuration;
 /// </summary>
 public static partial class ClusterReader
 {
-    static readonly string[] NodeKeys = ["mac", "address", "rack", "firmware", "secureBoot", "power", "disk", "params"];
+    static readonly string[] NodeKeys = ["mac", "address", "rack", "firmware", "secureBoot", "power", "console", "disk", "params"];
 
     public static void Read(YamlNode root, string text, string folder, ImmutableArray<SiteFinding>.Builder findings, ImmutableArray<Cluster>.Builder clusters)
     {
@@ -120,41 +119,12 @@ public static partial class ClusterReader
             node.Refuse("secureBoot", SiteReader.Code, "Secure Boot is a matter of UEFI, and the firmware is 'bios'", "firmware: uefi");
         var (select, layout, script) = LayoutReader.Read(binder, node, folder);
         return new ClusterNode(
-            name, mac, address, node.OptionalText("rack"), firmware, Power(node, folder), select, layout, script,
+            name, mac, address, node.OptionalText("rack"), firmware, PowerReader.Read(node, folder), select, layout, script,
             [.. node.Text("params", "").Split(' ', StringSplitOptions.RemoveEmptyEntries)])
         {
             SecureBoot = secureBoot,
+            Console = PowerReader.Program(node, "console", folder),
         };
-    }
-
-    static PowerSettings Power(YamlSection node, string folder)
-    {
-        var power = node.Section("power", "kind", "host", "port", "user", "passwordFile", "cipher", "commands");
-        var kind = power.Text("kind", "ipmi");
-        if (PowerDrivers.Find(kind) is null)
-            power.Refuse("kind", SiteReader.Code, $"power driver '{DocumentError.Cut(kind)}' is not known", $"one of: {string.Join(", ", PowerDrivers.All.Select(d => d.Kind))}");
-        var cipher = power.Int("cipher", 0, 255, 17);
-        if (cipher is not (3 or 17))
-            power.Refuse("cipher", SiteReader.Code, $"cipher suite {cipher} is not used: 0 lets everybody in", "17 or 3");
-        if (kind == "ipmi")
-            foreach (var key in (string[])["host", "user", "passwordFile"])
-                power.RequiredText(key);
-        var commands = ImmutableDictionary.CreateBuilder<string, ImmutableArray<string>>();
-        if (power.Has("commands"))
-        {
-            var section = power.Section("commands", "status", "on", "off", "soft", "reset", "boot-network");
-            foreach (var entry in section.Entries)
-                if (section.TextList(entry.Key) is { IsEmpty: false } words)
-                    commands[entry.Key] = [Path.GetFullPath(words[0], folder), .. words.Skip(1)];
-        }
-        if (kind == "command")
-            foreach (var verb in (string[])["status", "on", "off"])
-                if (!commands.ContainsKey(verb))
-                    power.Refuse("commands", SiteReader.Code, $"the driver 'command' needs a command for '{verb}'", "commands: { on: [PROGRAM, ARGUMENT…], off: […], status: […] }");
-        var password = power.OptionalText("passwordFile");
-        return new PowerSettings(
-            kind, power.OptionalText("host"), power.Int("port", 1, 65535, 623), power.OptionalText("user"),
-            password is null ? null : Path.GetFullPath(password, folder), cipher is 3 or 17 ? cipher : 17, commands.ToImmutable());
     }
 
     [GeneratedRegex("node '[^']*'")]

@@ -58,7 +58,7 @@ public static class SiteReader
         if (clusters.Any(c => c.Nodes.Any(n => n.SecureBoot)))
             CheckSigned(site.Boot, findings, path);
         var refused = findings.Any(f => f.Error.Severity == Severity.Error);
-        return new SiteReading(refused ? null : site with { Clusters = clusters.ToImmutable() }, findings.ToImmutable());
+        return new SiteReading(refused ? null : site with { Clusters = PowerReader.WithOutlets(clusters) }, findings.ToImmutable());
     }
 
     static (YamlNode Root, string Text)? Load(string path, ImmutableArray<SiteFinding>.Builder findings, Location? named = null, string source = "")

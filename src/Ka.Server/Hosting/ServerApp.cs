@@ -5,10 +5,13 @@ using Ka.Boot.Http;
 using Ka.Broadcast;
 using Ka.Broadcast.Torrent;
 using Ka.Core.Rights;
+using Ka.Drivers.Consoles;
+using Ka.Drivers.Power;
 using Ka.Server.Agents;
 using Ka.Server.Api;
 using Ka.Server.Boot;
 using Ka.Server.Configuration;
+using Ka.Server.Consoles;
 using Ka.Server.Environments;
 using Ka.Server.Identity;
 using Ka.Server.Workflows;
@@ -49,6 +52,8 @@ public static class ServerApp
         TrackerRoutes.Map(app);
         app.MapGroup("").Needs(Audience.BootingNodes, Right.None).MapBoot(app.Services.GetRequiredService<BootServer>());
         app.Lifetime.ApplicationStarted.Register(() => OpenSockets(configuration));
+        // Before the listeners wait for their requests to end: a console's request ends with its seat.
+        app.Lifetime.ApplicationStopping.Register(app.Services.GetRequiredService<ConsoleDesk>().Dispose);
         if (withNetworkBoot && configuration.Boot is { Interface: not null } and not { Dhcp: DhcpMode.Off, Tftp: false })
             app.Services.GetRequiredService<BootServer>().Start();
         return app;
@@ -59,6 +64,7 @@ public static class ServerApp
         Deployments.Map(app);
         Reboots.Map(app);
         Powers.Map(app);
+        Api.Consoles.Map(app);
         Operations.Map(app);
         Retries.Map(app);
         NodeUse.Map(app);
@@ -87,12 +93,13 @@ public static class ServerApp
         services.AddSingleton(s => new BootServer(
             BootSettingsOf(configuration), s.GetRequiredService<BootDirectory>(), s.GetRequiredService<Channel<BootEvent>>().Writer, TimeProvider.System));
         services.AddSingleton(_ => new ChainSource(configuration.Nodes.Address, configuration.Nodes.Chain, ChainOptions.Default));
+        services.AddSingleton<SiteSystems>().AddSingleton(s => PowerDrivers.Of(s.GetRequiredService<TimeProvider>(), s.GetRequiredService<SiteSystems>().RunAsync));
         services.AddSingleton<TorrentTools>().AddSingleton(_ => new TorrentSource(
             configuration.Nodes.Address, configuration.Nodes.Torrent, new Uri($"http://{configuration.Nodes.Address}:{configuration.Nodes.Http}{TrackerRoutes.Path}"), TimeProvider.System));
         services.AddSingleton(s => new WorkflowResources(
             s.GetRequiredService<AgentHub>(), s.GetRequiredService<NodeBoots>(), s.GetRequiredService<BootDirectory>(), site, s.GetRequiredService<SiteKeys>(), s.GetRequiredService<ChainSource>(), configuration.Nodes.Address,
             s.GetRequiredService<FileStore>(), secrets, s.GetRequiredService<Journal>(), s.GetRequiredService<WorkflowTable>(), s.GetRequiredService<NodeTable>(),
-            s.GetRequiredService<LogTable>(), s.GetRequiredService<RunTable>(), s.GetRequiredService<OutOfUseTable>(), s.GetRequiredService<TorrentSource>(), s.GetRequiredService<TorrentTools>(), TimeProvider.System));
+            s.GetRequiredService<LogTable>(), s.GetRequiredService<RunTable>(), s.GetRequiredService<OutOfUseTable>(), s.GetRequiredService<TorrentSource>(), s.GetRequiredService<TorrentTools>(), s.GetRequiredService<PowerDrivers>(), TimeProvider.System));
         services.AddSingleton<Acceptance>().AddSingleton<WorkflowHost>().AddHostedService(s => s.GetRequiredService<WorkflowHost>());
         AddIdentity(services, configuration);
         services.AddHostedService<BootWatch>();
@@ -105,6 +112,10 @@ public static class ServerApp
             s.GetRequiredService<NodeRights>(), s.GetRequiredService<Authentication>(), () => s.GetRequiredService<WorkflowHost>().Running, s.GetRequiredService<WorkflowHost>().Cancel,
             s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<RightsWatch>>()));
         services.AddHostedService<RightsWatching>();
+        services.AddSingleton(s => new ConsoleDesk(
+            ConsoleProgram.OpenAsync, (caller, node) => Api.Consoles.Refusal(s.GetRequiredService<NodeRights>(), s.GetRequiredService<Authentication>(), caller, node),
+            Path.Combine(configuration.StateDirectory, "consoles"), s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<ConsoleDesk>>()));
+        services.AddHostedService<ConsoleWatching>();
     }
 
     static Ka.Boot.BootSettings BootSettingsOf(SiteConfiguration configuration)

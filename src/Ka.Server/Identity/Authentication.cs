@@ -21,6 +21,8 @@ public sealed class Authentication(AuthSettings settings, ServerSecrets secrets,
     /// <summary>Longest Authorization header that is looked at.</summary>
     const int HeaderLimit = 4096;
 
+    const string TokenWord = "token ";
+
     readonly Htpasswd? _passwords = settings.Htpasswd is { } path ? new Htpasswd(path, RandomNumberGenerator.GetBytes(32)) : null;
 
     public async Task<(Caller? Caller, Fault? Fault)> IdentifyAsync(HttpContext context)
@@ -43,7 +45,7 @@ public sealed class Authentication(AuthSettings settings, ServerSecrets secrets,
             return (new Caller(First, [], Role.Admin, "first token"), null);
         if (tokens.Find(ServerSecrets.Hash(text), clock.GetUtcNow()) is not { } token)
             return (null, Fault.Of(FaultCodes.AuthMissing, "the token is not known, over or taken back"));
-        var owner = Of(token.Owner, $"token {token.Id}");
+        var owner = Of(token.Owner, TokenWord + token.Id);
         return (owner with { Role = (Role)Math.Min((int)owner.Role, (int)token.Role) }, null);
     }
 
@@ -71,6 +73,11 @@ public sealed class Authentication(AuthSettings settings, ServerSecrets secrets,
         var groups = accounts.GroupsOf(name);
         return new Caller(name, groups, settings.RoleOf(name, groups), by);
     }
+
+    /// <summary>Whether what proved a caller is good now: a token may have been taken back or be over.</summary>
+    public bool StillProved(Caller caller) =>
+        !caller.By.StartsWith(TokenWord, StringComparison.Ordinal)
+        || tokens.All(caller.Name).Any(t => t.Id == caller.By[TokenWord.Length..] && t.RevokedAt is null && t.ExpiresAt > clock.GetUtcNow());
 
     public void Dispose() => _passwords?.Dispose();
 }

@@ -23,7 +23,7 @@ namespace Ka.Server.Workflows;
 /// <summary>What workflows need of the server.</summary>
 public sealed record WorkflowResources(
     AgentHub Hub, NodeBoots Boots, BootDirectory Directory, Site Site, SiteKeys Keys, ChainSource Source, IPAddress Address, FileStore Files, ServerSecrets Secrets,
-    Journal Journal, WorkflowTable Workflows, NodeTable Nodes, LogTable Logs, RunTable Runs, OutOfUseTable OutOfUse, TorrentSource Torrents, TorrentTools TorrentTools, TimeProvider Clock);
+    Journal Journal, WorkflowTable Workflows, NodeTable Nodes, LogTable Logs, RunTable Runs, OutOfUseTable OutOfUse, TorrentSource Torrents, TorrentTools TorrentTools, PowerDrivers Drivers, TimeProvider Clock);
 
 /// <summary>A workflow of this process.</summary>
 public sealed class LiveWorkflow
@@ -114,7 +114,7 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
         var agents = new AgentPort(workflow, have.Hub, have.Keys, have.Secrets.DiskKeys, have.Nodes, have.Logs, progress, have.Files, have.Clock);
         var world = new Engine.Ports.World(
             have.Clock,
-            new PowerControl(roster, have.Clock, PowerDrivers.Find, node => have.Hub.HasCheckedIn(workflow.Id, node)),
+            new PowerControl(roster, have.Clock, have.Drivers.For, node => have.Hub.HasCheckedIn(workflow.Id, node)),
             new BootPort(workflow, have.Boots),
             new PresencePort(workflow.Id, roster, have.Hub, have.Boots, have.Nodes, have.Clock),
             agents,

@@ -24,7 +24,7 @@ public class PowerControlTests
 
         public string Kind => "none";
 
-        public bool Knows(ClusterNode node, PowerVerb verb) => !Unknown.Contains(verb);
+        public bool Knows(ClusterNode node, PowerVerb verb) => verb != PowerVerb.SoftReboot && !Unknown.Contains(verb);
 
         public Task<PowerReply> AskAsync(ClusterNode node, PowerVerb verb, CancellationToken cancel)
         {
@@ -143,7 +143,7 @@ public class PowerControlTests
 
     static (Fault? Fault, TimeSpan Elapsed) Apply(Bmc bmc, PowerAction action) => Run(_ => bmc, action, false, false);
 
-    static (Fault?, TimeSpan) Run(Func<string, IPowerDriver?> drivers, PowerAction action, bool resumed, bool checkedIn) => VirtualStrand.Run(async clock =>
+    static (Fault?, TimeSpan) Run(Func<PowerSettings, IPowerDriver?> drivers, PowerAction action, bool resumed, bool checkedIn) => VirtualStrand.Run(async clock =>
     {
         var power = new PowerControl(SimulatedDeployment.SampleCluster(["gris-1"]).Nodes, clock, drivers, _ => checkedIn);
         var pace = new Pace(new Window(1), TimeSpan.FromMinutes(5), clock);

@@ -54,6 +54,23 @@ public sealed class ReadingSites : IDisposable
     }
 
     [Fact]
+    public void Every_node_knows_who_else_hangs_on_its_outlet()
+    {
+        var reading = Read(Site, Gris.Replace("rack: r1}", "rack: r1, power: {kind: pdu, outlet: strip/7, commands: {status: [p, \"{outlet}\"], \"on\": [p], \"off\": [p]}}}"));
+        Assert.Empty(reading.Findings.Select(f => f.ToString()));
+        Assert.Equal([[], ["gris-2", "gris-3"], ["gris-2", "gris-3"]], reading.Site!.Clusters[0].Nodes.Select(n => n.Power.OutletNodes.ToArray()));
+        Assert.Equal([_directory["p"], "{outlet}"], reading.Site.Clusters[0].Nodes[1].Power.Commands["status"]);
+    }
+
+    [Fact]
+    public void Redfish_has_its_own_port_and_a_fingerprint_in_any_usual_form()
+    {
+        var pin = string.Concat(Enumerable.Repeat("AB:", 32)).TrimEnd(':');
+        var power = Read(Site, Gris.Replace("kind: ipmi", $"kind: redfish, certificate: \"{pin}\", system: System.Embedded.1")).Site!.Clusters[0].Nodes[0].Power;
+        Assert.Equal((443, string.Concat(Enumerable.Repeat("ab", 32)), "System.Embedded.1"), (power.Port, power.Fingerprint, power.System));
+    }
+
+    [Fact]
     public void Secure_boot_comes_from_the_layers_like_everything_else()
     {
         var reading = Read(Site, Gris.Replace("firmware: uefi", "firmware: uefi, secureBoot: true").Replace("far: {", "far: {secureBoot: false, "));
@@ -76,6 +93,15 @@ public sealed class ReadingSites : IDisposable
     [InlineData("kind: ipmi", "kind: impi", "gris.yaml:4", "not known")]
     [InlineData("kind: ipmi", "cipher: 0", "gris.yaml:4", "lets everybody in")]
     [InlineData("passwordFile", "pasword", "gris.yaml:4", "passwordFile")]
+    [InlineData("kind: ipmi, user: admin", "kind: redfish", "gris.yaml:4", "lacks the key 'user'")]
+    [InlineData("kind: ipmi", "kind: redfish, certificate: beef", "gris.yaml:4", "no fingerprint")]
+    [InlineData("kind: ipmi", "kind: redfish, authority: a.pem, certificate: 0000000000000000000000000000000000000000000000000000000000000000", "gris.yaml:4", "no authority is asked")]
+    [InlineData("kind: ipmi", "kind: wol", "gris.yaml:4", "lacks the key 'broadcast'")]
+    [InlineData("kind: ipmi", "kind: ssh, \"on\": wol, broadcast: everywhere", "gris.yaml:4", "'everywhere' is no IPv4 address")]
+    [InlineData("kind: ipmi", "\"on\": ipmi", "gris.yaml:4", "no driver that only switches on")]
+    [InlineData("kind: ipmi", "kind: pdu, commands: {status: [a], \"on\": [b], \"off\": [c]}", "gris.yaml:4", "lacks the key 'outlet'")]
+    [InlineData("kind: ipmi", "kind: pdu, outlet: a/1", "gris.yaml:4", "the driver 'pdu' needs a command for 'off'")]
+    [InlineData("rack: r0", "console: {}", "gris.yaml:3", "console")]
     [InlineData("firmware: uefi", "firmware: coreboot", "gris.yaml:7", "no firmware")]
     [InlineData("firmware: uefi", "secureBoot: true", "gris.yaml:7", "the firmware is 'bios'")]
     [InlineData("firmware: uefi", "firmware: uefi, secureBoot: perhaps", "gris.yaml:7", "secureBoot")]

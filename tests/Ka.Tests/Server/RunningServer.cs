@@ -143,9 +143,10 @@ public sealed class RunningServer : IAsyncLifetime
 
     public static HttpContent Json(string json) => new StringContent(json, Encoding.UTF8, "application/json");
 
-    /// <summary>rouge-[1-3]: their power is what is written in a file; that of rouge-3 cannot be changed.</summary>
+    /// <summary>rouge-[1-3]: their power is what is written in a file; that of rouge-3 cannot be changed. The console of rouge-1 gives back what is typed, that of rouge-2 ends at once.</summary>
     ClusterNode Switched(ClusterNode node, int i) => node with
     {
+        Console = i == 0 ? ["/usr/bin/cat"] : i == 1 ? ["/usr/bin/false"] : [],
         Mac = $"52:54:00:00:01:0{i + 1}",
         Address = $"10.0.1.{i + 1}",
         Power = new PowerSettings("command", null, 623, null, null, 17, new Dictionary<string, ImmutableArray<string>>

@@ -1,0 +1,125 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using Ka.Core.Clusters;
+using Ka.Core.Faults;
+
+namespace Ka.Drivers.Power;
+
+/// <summary>
+/// Redfish (DMTF DSP0266, DSP0268): power by <c>ComputerSystem.Reset</c>, the next boot by the one-time override, which counts only when it
+/// is read back. Every exchange has a time limit, every answer a size limit, and redirects are not followed.
+/// </summary>
+public sealed class RedfishPower : IPowerDriver
+{
+    const string Collection = "/redfish/v1/Systems";
+
+    /// <summary>How long a BMC may take until an override is read back, and between two looks.</summary>
+    static readonly TimeSpan OverridePatience = TimeSpan.FromSeconds(5), OverridePeriod = TimeSpan.FromSeconds(1);
+
+    readonly TimeProvider _clock;
+    readonly Func<PowerSettings, HttpMessageHandler> _transport;
+
+    public RedfishPower(TimeProvider clock, Func<PowerSettings, HttpMessageHandler>? transport = null) =>
+        (_clock, _transport) = (clock, transport ?? RedfishTls.Handler);
+
+    public string Kind => "redfish";
+
+    public TimeSpan Patience => TimeSpan.FromSeconds(30);
+
+    public TimeSpan AskPeriod => TimeSpan.FromSeconds(1);
+
+    public bool Knows(ClusterNode node, PowerVerb verb) => verb != PowerVerb.SoftReboot;
+
+    public async Task<PowerReply> AskAsync(ClusterNode node, PowerVerb verb, CancellationToken cancel)
+    {
+        var (client, fault) = RedfishClient.Open(node.Power, _transport, _clock);
+        if (client is null)
+            return new PowerReply(fault);
+        using (client)
+            try
+            {
+                var path = await SystemPathAsync(client, node.Power.System, cancel);
+                var system = await client.SendAsync(HttpMethod.Get, path, null, null, cancel);
+                return verb switch
+                {
+                    PowerVerb.Status => new PowerReply(null, OnOf(system)),
+                    PowerVerb.BootNetwork => new PowerReply(await BootNetworkAsync(client, path, system, node, cancel)),
+                    PowerVerb.On or PowerVerb.Off or PowerVerb.SoftOff or PowerVerb.Reset or PowerVerb.SoftReboot => new PowerReply(await ResetAsync(client, path, system, verb, cancel)),
+                };
+            }
+            catch (RedfishRefusal refusal)
+            {
+                return new PowerReply(refusal.Fault);
+            }
+    }
+
+    static async Task<string> SystemPathAsync(RedfishClient client, string? name, CancellationToken cancel)
+    {
+        if (name is not null)
+            return $"{Collection}/{Uri.EscapeDataString(name)}";
+        var members = At(await client.SendAsync(HttpMethod.Get, Collection, null, null, cancel), "Members");
+        if (members is not { ValueKind: JsonValueKind.Array } array || array.GetArrayLength() != 1 || Text(array[0], "@odata.id") is not { } only)
+            throw RedfishRefusal.Bad("the BMC has not exactly one system: name it with 'system'", members?.GetRawText());
+        return client.Own(only);
+    }
+
+    /// <summary>Null while it changes.</summary>
+    static bool? OnOf(JsonElement system) => Text(system, "PowerState") switch
+    {
+        "On" => true,
+        "Off" => false,
+        "PoweringOn" or "PoweringOff" or "Paused" => null,
+        var other => throw RedfishRefusal.Bad("the system has no PowerState that is known", other),
+    };
+
+    static async Task<Fault?> ResetAsync(RedfishClient client, string path, JsonElement system, PowerVerb verb, CancellationToken cancel)
+    {
+        // Several BMCs answer a wish that holds already with an error.
+        if (OnOf(system) is { } on && verb is not (PowerVerb.Reset or PowerVerb.SoftReboot) && on == (verb == PowerVerb.On))
+            return null;
+        var action = At(At(system, "Actions"), "#ComputerSystem.Reset");
+        var allowed = Allowed(action);
+        if (ResetTypes(verb).FirstOrDefault(t => allowed.IsEmpty || allowed.Contains(t)) is not { } type)
+            return Fault.Of(FaultCodes.PowerUnsupported, $"the BMC has none of {string.Join(", ", ResetTypes(verb))}", string.Join(", ", allowed));
+        var target = Text(action, "target") is { } given ? client.Own(given) : path + "/Actions/ComputerSystem.Reset";
+        await client.SendAsync(HttpMethod.Post, target, $$"""{"ResetType":"{{type}}"}""", null, cancel);
+        return null;
+    }
+
+    /// <summary>The values of ResetType that do it, the best first.</summary>
+    static ImmutableArray<string> ResetTypes(PowerVerb verb) => verb switch
+    {
+        PowerVerb.On => ["On", "ForceOn"],
+        PowerVerb.Off => ["ForceOff"],
+        PowerVerb.SoftOff => ["GracefulShutdown"],
+        PowerVerb.Reset => ["ForceRestart", "PowerCycle"],
+        PowerVerb.SoftReboot => ["GracefulRestart"],
+        PowerVerb.Status or PowerVerb.BootNetwork => throw new ArgumentOutOfRangeException(nameof(verb), verb, "this is no reset"),
+    };
+
+    static ImmutableArray<string> Allowed(JsonElement? action) => At(action, "ResetType@Redfish.AllowableValues") is { ValueKind: JsonValueKind.Array } values
+        ? [.. values.EnumerateArray().Where(v => v.ValueKind == JsonValueKind.String).Select(v => v.GetString()!)]
+        : [];
+
+    async Task<Fault?> BootNetworkAsync(RedfishClient client, string path, JsonElement system, ClusterNode node, CancellationToken cancel)
+    {
+        var mode = At(At(system, "Boot"), "BootSourceOverrideMode") is null ? null : node.Firmware == "uefi" ? "UEFI" : "Legacy";
+        var wish = "\"BootSourceOverrideTarget\":\"Pxe\",\"BootSourceOverrideEnabled\":\"Once\"" + (mode is null ? "" : $",\"BootSourceOverrideMode\":\"{mode}\"");
+        await client.SendAsync(HttpMethod.Patch, path, $$$"""{"Boot":{{{{wish}}}}}""", Text(system, "@odata.etag"), cancel);
+        var end = _clock.GetTimestamp() + (long)(OverridePatience.TotalSeconds * _clock.TimestampFrequency);
+        while (true)
+        {
+            var boot = At(await client.SendAsync(HttpMethod.Get, path, null, null, cancel), "Boot");
+            if (Text(boot, "BootSourceOverrideTarget") == "Pxe" && Text(boot, "BootSourceOverrideEnabled") == "Once" && (mode is null || Text(boot, "BootSourceOverrideMode") == mode))
+                return null;
+            if (_clock.GetTimestamp() >= end)
+                return Fault.Of(FaultCodes.PowerNoEffect, "the BMC took the one-time boot from the network and does not have it", boot?.GetRawText());
+            await Task.Delay(OverridePeriod, _clock, cancel);
+        }
+    }
+
+    static JsonElement? At(JsonElement? from, string name) =>
+        from is { ValueKind: JsonValueKind.Object } holder && holder.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    static string? Text(JsonElement? from, string name) => At(from, name) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
+}
