@@ -172,7 +172,7 @@ static class SeveralServers
                         text.Append(run.Name).Append(':').Append(line).Append('\n');
                 break;
             case OutputForm.Csv:
-                foreach (var (run, i) in runs.Where(r => Lines(r).Any()).Select((r, i) => (r, i)))
+                foreach (var (run, i) in runs.Where(r => Lines(r).Length > 0).Select((r, i) => (r, i)))
                     foreach (var (line, j) in Lines(run).Select((l, j) => (l, j)).Skip(i == 0 ? 0 : 1))
                         text.Append(j == 0 ? "server" : run.Name).Append(',').Append(line).Append('\n');
                 break;
@@ -185,7 +185,7 @@ static class SeveralServers
         return text.ToString();
     }
 
-    static IEnumerable<string> Lines(SiteRun run) => run.Output.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
+    static string[] Lines(SiteRun run) => run.Output.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries);
 
     static string Json(IReadOnlyList<SiteRun> runs)
     {
