@@ -12,10 +12,30 @@ public static class ExitCodes
     public const int BadData = 65;
     public const int Unreachable = 69;
     public const int Internal = 70;
+    public const int NotWritten = 74;
     public const int Busy = 75;
     public const int NoRight = 77;
     public const int BadConfiguration = 78;
     public const int Left = 130;
+
+    /// <summary>All of them, for the manual.</summary>
+    public static readonly (int Code, string Meaning)[] Meanings =
+    [
+        (Done, "Everything that was asked for is done, or --min-nodes was reached."),
+        (AllFailed, "It failed on every node."),
+        (Usage, "Wrong use; the message names the option."),
+        (SomeFailed, "Some nodes are well, some failed; or some of several servers."),
+        (StillRunning, "--timeout is over; the operation goes on."),
+        (Cancelled, "Cancelled."),
+        (BadData, "Bad data: a node set, an environment, a file."),
+        (Unreachable, "The server does not answer."),
+        (Internal, "An error of the program itself; please report it."),
+        (NotWritten, "Input or output failed, as on a full disk."),
+        (Busy, "Busy or stopped: try later."),
+        (NoRight, "No right."),
+        (BadConfiguration, "The configuration is invalid."),
+        (Left, "Left by Ctrl-C; the operation goes on."),
+    ];
 
     /// <summary>The status for an operation that has ended.</summary>
     public static int OfState(string state) => state switch

@@ -7,7 +7,7 @@ try
     // The name under which it was called; the path of the program itself knows nothing of links.
     if (OldTools.Named(Path.GetFileName(File.ReadAllText("/proc/self/cmdline").Split('\0')[0])) is { } tool)
         return await OldProgram.RunAsync(tool, args);
-    return await CommandTree.Build().Parse(args).InvokeAsync();
+    return await SeveralServers.InvokeAsync(CommandTree.Build().Parse(args));
 }
 catch (OperationCanceledException)
 {

@@ -30,6 +30,9 @@ public sealed record ServerAddress(string Address, string? Token)
 
     public bool IsLocal => Address.StartsWith("unix:", StringComparison.Ordinal);
 
+    /// <summary>A server that is named, and the token of a file.</summary>
+    public static ServerAddress Of(string address, string? tokenFile) => new(address, tokenFile is null ? null : ReadToken(tokenFile));
+
     /// <summary>From options, environment, the site's socket, or a lab that runs here; in this order.</summary>
     public static ServerAddress Find(string? server, string? tokenFile, string? lab) =>
         Find(server, tokenFile, lab, Environment.GetEnvironmentVariable, File.Exists, ReadToken);
@@ -72,10 +75,18 @@ public sealed class Server : IDisposable
     readonly SocketsHttpHandler _handler;
     readonly string _address;
 
+    /// <summary>The last request may have reached the server.</summary>
+    bool _lost;
+
+    /// <summary>How often what creates something is asked again when its answer was lost, and how soon.</summary>
+    const int Repeats = 10;
+
+    static readonly TimeSpan RepeatAfter = TimeSpan.FromSeconds(1);
+
     public Server(ServerAddress address)
     {
         _address = address.Address;
-        var handler = _handler = new SocketsHttpHandler();
+        var handler = _handler = new SocketsHttpHandler { AutomaticDecompression = DecompressionMethods.GZip };
         if (address.Address.StartsWith("unix:", StringComparison.Ordinal))
             handler.ConnectCallback = async (_, cancel) =>
             {
@@ -122,6 +133,23 @@ public sealed class Server : IDisposable
     public Task<Answer<T>> PostAsync<TBody, T>(string path, TBody body, JsonTypeInfo<TBody> bodyType, JsonTypeInfo<T> type, CancellationToken cancel)
         where T : class => SendAsync(
         new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(JsonSerializer.Serialize(body, bodyType), Encoding.UTF8, "application/json") }, type, cancel);
+
+    /// <summary>The same for what creates something: when the answer is lost on its way, it is asked for again, and the server carries it out once.</summary>
+    public async Task<Answer<T>> CreateAsync<TBody, T>(string path, TBody body, JsonTypeInfo<TBody> bodyType, JsonTypeInfo<T> type, CancellationToken cancel)
+        where T : class
+    {
+        var (key, text) = (Guid.NewGuid().ToString("N"), JsonSerializer.Serialize(body, bodyType));
+        for (var again = 0; ; again++)
+        {
+            var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(text, Encoding.UTF8, "application/json") };
+            request.Headers.Add("Idempotency-Key", key);
+            var answer = await SendAsync(request, type, cancel);
+            // Never connected: nothing was asked yet, and a person wants to know at once.
+            if (answer.Problem is not { Code: "server.unreachable" } || (again == 0 && !_lost) || again == Repeats)
+                return answer;
+            await Task.Delay(RepeatAfter, cancel);
+        }
+    }
 
     /// <summary>What the server gives that is no JSON.</summary>
     public async Task<Answer<byte[]>> GetBytesAsync(string path, CancellationToken cancel)
@@ -208,6 +236,7 @@ public sealed class Server : IDisposable
         }
         catch (HttpRequestException e)
         {
+            _lost = e.HttpRequestError is HttpRequestError.ResponseEnded or HttpRequestError.InvalidResponse or HttpRequestError.Unknown;
             return new Answer<HttpResponseMessage>(null, new Problem(
                 null, null, 0, $"the server at {_address} does not answer: {e.Message}{(e.InnerException is System.Security.Authentication.AuthenticationException bad ? ": " + bad.Message : "")}", "server.unreachable",
                 "Start it (ka server run --config FILE, or ka lab up N --serve), or name it with --server.", null, null));

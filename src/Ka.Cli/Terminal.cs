@@ -8,7 +8,7 @@ namespace Ka.Cli;
 /// <summary>Data on standard output, talk on standard error.</summary>
 public static class Terminal
 {
-    public static bool IsLive => !Console.IsOutputRedirected && !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is { Length: > 0 } and not "dumb";
+    public static bool IsLive => SiteRun.Current is null or { Alone: true } && !Console.IsOutputRedirected && !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is { Length: > 0 } and not "dumb";
 
     public static bool Colour => IsLive && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
 

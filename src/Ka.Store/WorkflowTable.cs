@@ -11,6 +11,10 @@ public sealed record StoredWorkflow(Workflow Workflow, WorkflowState State, long
 /// <summary>A node that another workflow holds.</summary>
 public sealed record BusyNode(string Node, string Workflow);
 
+/// <summary>Which workflows are wanted; null is all. Words are in lower case.</summary>
+/// <param name="Before">With <paramref name="After"/> the last one that was seen: those that come after it in the order, the newest first.</param>
+public sealed record WorkflowFilter(string? State, string? Kind, string? Owner, DateTimeOffset? Since, DateTimeOffset? Until, DateTimeOffset? Before, string? After);
+
 /// <summary>Workflows and the leases of their nodes; both change together or not at all.</summary>
 public sealed class WorkflowTable(Database database)
 {
@@ -61,10 +65,35 @@ public sealed class WorkflowTable(Database database)
 
     public StoredWorkflow? Find(string id) => database.Read(c => Rows(c, "where id = @id", new { id }).SingleOrDefault());
 
+    /// <summary>The one whose id ends with this after its dash.</summary>
+    public StoredWorkflow? FindBySuffix(string suffix) => database.Read(c => Rows(c, "where substr(id, 3) = @suffix", new { suffix }).FirstOrDefault());
+
     public ImmutableArray<StoredWorkflow> Running() => database.Read(c => Rows(c, "where state = 'Running' order by created_at", new { }).ToImmutableArray());
 
     /// <summary>The newest first.</summary>
     public ImmutableArray<StoredWorkflow> Recent(int limit) => database.Read(c => Rows(c, "order by created_at desc, id limit @limit", new { limit }).ToImmutableArray());
+
+    /// <summary>Those of a kind, the newest first, read in parts as they are needed.</summary>
+    public IEnumerable<StoredWorkflow> Read(WorkflowFilter filter)
+    {
+        var (before, after) = (filter.Before, filter.After ?? "");
+        while (true)
+        {
+            var part = database.Read(c => Rows(
+                c,
+                """
+                where (@State is null or lower(state) = @State) and (@Kind is null or lower(kind) = @Kind) and (@Owner is null or owner = @Owner)
+                  and (@since is null or created_at >= @since) and (@until is null or created_at < @until) and (@before is null or created_at < @before or (created_at = @before and id > @after))
+                order by created_at desc, id limit 200
+                """,
+                new { filter.State, filter.Kind, filter.Owner, since = filter.Since?.ToUnixTimeMilliseconds(), until = filter.Until?.ToUnixTimeMilliseconds(), before = before?.ToUnixTimeMilliseconds(), after }).ToArray());
+            foreach (var workflow in part)
+                yield return workflow;
+            if (part.Length < 200)
+                yield break;
+            (before, after) = (part[^1].Workflow.CreatedAt, part[^1].Workflow.Id);
+        }
+    }
 
     /// <summary>How many workflows there are of each kind and state, both in lower case.</summary>
     public ImmutableArray<(string Kind, string State, long Count)> Counts() => database.Read(c =>

@@ -20,19 +20,41 @@ static class Common
     public static readonly Option<string?> Authority = new("--ca") { Description = "PEM file of the only authority or certificate to believe (KA_CA)", Recursive = true };
     public static readonly Option<string?> User = new("--user") { Description = "Name for HTTP Basic in place of a token (KA_USER)", Recursive = true };
     public static readonly Option<string?> PasswordFile = new("--password-file") { Description = "File with its password (KA_PASSWORD_FILE); without it the password is asked for", Recursive = true };
+    public static readonly Option<string?> Context = new("--context", "-C") { Description = "The server by the name of its context (KA_CONTEXT); several, separated by commas, for commands that only look", Recursive = true };
+    public static readonly Option<string?> ContextFile = new("--contexts") { Description = "File with the contexts (KA_CONTEXTS; default: ka/contexts.json in the directory of your configuration)", Recursive = true };
     public static readonly Option<string?> Lab = new("--lab") { Description = "Talk to the server of this lab (KA_LAB)", Recursive = true };
     public static readonly Option<OutputForm> Output = new("--output", "-o") { Description = "table, json, name, nodeset or csv", Recursive = true, DefaultValueFactory = _ => OutputForm.Table };
     public static readonly Option<bool> Quiet = new("--quiet", "-q") { Description = "Only results, no progress", Recursive = true };
 
     public static readonly Option<string?> Sentences = new("--sentences") { Description = "Say results in the sentences of this old command", Recursive = true, Hidden = true };
 
-    public static Server Connect(ParseResult parsed) => new(ServerAddress.Find(parsed.GetValue(Server), parsed.GetValue(TokenFile), parsed.GetValue(Lab)) with
+    public static Server Connect(ParseResult parsed) => new(SiteRun.Current?.Address ?? ServerAddress.Find(parsed.GetValue(Server), parsed.GetValue(TokenFile), parsed.GetValue(Lab)) with
     {
         Authority = parsed.GetValue(Authority) ?? Environment.GetEnvironmentVariable("KA_CA"),
         Password = (parsed.GetValue(User) ?? Environment.GetEnvironmentVariable("KA_USER")) is { } name
             ? (name, Secrets.Password(name, parsed.GetValue(PasswordFile) ?? Environment.GetEnvironmentVariable("KA_PASSWORD_FILE")))
             : null,
     });
+
+    public static string ContextsPath(ParseResult parsed) => Contexts.PathOf(parsed.GetValue(ContextFile), Environment.GetEnvironmentVariable);
+
+    /// <summary>The contexts that are meant: named, of the environment, or the one in use. What says a server in another way goes before the last two.</summary>
+    public static string[] ContextNames(ParseResult parsed, Contexts contexts)
+    {
+        var elsewhere = parsed.GetValue(Server) is not null || parsed.GetValue(Lab) is not null;
+        var names = parsed.GetValue(Context) ?? (elsewhere || Set("KA_SERVER") || Set("KA_LAB") ? null : Environment.GetEnvironmentVariable("KA_CONTEXT") ?? contexts.Current);
+        return names?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Distinct().ToArray() ?? [];
+
+        static bool Set(string variable) => Environment.GetEnvironmentVariable(variable) is { Length: > 0 };
+    }
+
+    /// <summary>Where a context is. What proves the caller to one server is never sent to another: only the context's own files, or an option, say it.</summary>
+    public static ServerAddress AddressOf(ParseResult parsed, ServerContext context) =>
+        ServerAddress.Of(context.Server, parsed.GetValue(TokenFile) ?? context.TokenFile) with
+        {
+            Authority = parsed.GetValue(Authority) ?? context.Ca,
+            Password = (parsed.GetValue(User) ?? context.User) is { } name ? (name, Secrets.Password(name, parsed.GetValue(PasswordFile) ?? context.PasswordFile)) : null,
+        };
 
     public static bool IsJson(ParseResult parsed) => parsed.GetValue(Output) == OutputForm.Json;
 }
@@ -44,7 +66,7 @@ public static class CommandTree
     {
         var root = new RootCommand("Ka deploys operating systems onto clusters.")
         {
-            Common.Server, Common.TokenFile, Common.Authority, Common.User, Common.PasswordFile, Common.Lab, Common.Output, Common.Quiet, Common.Sentences,
+            Common.Server, Common.TokenFile, Common.Authority, Common.User, Common.PasswordFile, Common.Context, Common.ContextFile, Common.Lab, Common.Output, Common.Quiet, Common.Sentences,
         };
         root.Add(DeployCommand.Build());
         root.Add(RebootCommand.Build());
@@ -60,6 +82,7 @@ public static class CommandTree
         root.Add(RightsCommands.Build());
         root.Add(TokenCommands.Build());
         root.Add(TokenCommands.Who());
+        root.Add(ContextCommands.Build());
         root.Add(BroadcastCommands.Build());
         root.Add(Neighbours.Lab());
         root.Add(Neighbours.Minimal());
@@ -68,7 +91,8 @@ public static class CommandTree
         root.Add(Neighbours.Sim());
         root.Add(MetaCommands.Explain());
         root.Add(MetaCommands.Version());
-        root.Add(MetaCommands.Completion(root));
+        root.Add(MetaCommands.Completion());
+        root.Add(ManCommand.Build(root));
         return root;
     }
 }

@@ -68,7 +68,7 @@ static class DeployCommand
             if (Console.ReadLine()?.Trim().ToLowerInvariant() is not ("y" or "yes"))
                 return ExitCodes.Cancelled;
         }
-        var accepted = await server.PostAsync("api/v1/deployments", body with { DryRun = false }, RestJson.Default.DeployBody, RestJson.Default.OperationReply, cancel);
+        var accepted = await server.CreateAsync("api/v1/deployments", body with { DryRun = false }, RestJson.Default.DeployBody, RestJson.Default.OperationReply, cancel);
         return accepted.Value is { } operation ? await manner.EndAsync(server, parsed, operation, cancel) : Terminal.Say(accepted.Problem!);
     }
 

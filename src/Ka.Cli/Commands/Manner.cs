@@ -25,7 +25,13 @@ sealed class Manner
     {
         foreach (var option in (Option[])[_dryRun, _wait, _noWait, _yes, _timeout, _verbose, _ok, _ko, _script, _minimum, _id])
             command.Add(option);
+        All.Add(command, this);
     }
+
+    static readonly System.Runtime.CompilerServices.ConditionalWeakTable<Command, Manner> All = [];
+
+    /// <summary>That of a command; null when it starts no operation.</summary>
+    public static Manner? Of(Command command) => All.TryGetValue(command, out var manner) ? manner : null;
 
     public bool DryRun(ParseResult parsed) => parsed.GetValue(_dryRun);
 
@@ -34,6 +40,8 @@ sealed class Manner
     /// <summary>What contradicts itself, said, with the exit status; null when all is well.</summary>
     public int? Misused(ParseResult parsed)
     {
+        if (SiteRun.Current is { Alone: false })
+            return null;
         var (ok, ko, script) = (parsed.GetValue(_ok), parsed.GetValue(_ko), parsed.GetValue(_script));
         string? why = null;
         if (parsed.GetValue(_noWait) && (ok ?? ko ?? script ?? parsed.GetValue(_minimum)) is not null)
@@ -96,8 +104,11 @@ sealed class Manner
     /// <summary>What comes after an operation was accepted.</summary>
     public async Task<int> EndAsync(Server server, ParseResult parsed, OperationReply operation, CancellationToken cancel)
     {
+        var several = SiteRun.Current is { Alone: false } run ? run : null;
+        several?.Operation = operation;
         if (parsed.GetValue(_id) is { } file)
-            await File.WriteAllTextAsync(file, operation.Id + "\n", cancel);
+            lock (Ids)
+                File.AppendAllText(file, $"{(several is null ? "" : several.Name + ":")}{operation.Id}\n");
         if (parsed.GetValue(_noWait))
         {
             if (Common.IsJson(parsed))
@@ -107,29 +118,45 @@ sealed class Manner
             return ExitCodes.Done;
         }
         var (status, ended) = await Following.RunAsync(server, operation, parsed, parsed.GetValue(_verbose), parsed.GetValue(_timeout), cancel);
-        return ended is null ? status : await AfterAsync(parsed, ended, status, cancel);
+        if (ended is null || several is null)
+            return ended is null ? status : await AfterAsync(parsed, ended.Id, ended.State, Names(ended.Ok), Names(ended.Failed), ended.Count, status, cancel);
+        several.Operation = ended;
+        return status;
     }
 
-    async Task<int> AfterAsync(ParseResult parsed, OperationReply ended, int status, CancellationToken cancel)
+    static readonly Lock Ids = new();
+
+    /// <summary>What comes after the operations of several servers.</summary>
+    public async Task<int> AfterAllAsync(ParseResult parsed, SiteRun[] runs, int status)
+    {
+        if (parsed.GetValue(_noWait) || DryRun(parsed))
+            return status;
+        var all = runs.All(r => r.Failed is not null) ? runs.Sum(r => r.Ok.Length + r.Failed!.Length) : int.MaxValue;
+        return await AfterAsync(
+            parsed, string.Join(',', runs.Where(r => r.Operation is not null).Select(r => $"{r.Name}:{r.Operation!.Id}")), status == ExitCodes.Done ? "done" : status == ExitCodes.SomeFailed ? "partial" : "failed",
+            [.. runs.SelectMany(r => r.Ok.Select(n => $"{r.Name}:{n}"))], [.. runs.SelectMany(r => (r.Failed ?? []).Select(n => $"{r.Name}:{n}"))], all, status, CancellationToken.None);
+    }
+
+    async Task<int> AfterAsync(ParseResult parsed, string id, string state, string[] nodesOk, string[] nodesFailed, int count, int status, CancellationToken cancel)
     {
         try
         {
             if (parsed.GetValue(_ok) is { } ok)
-                await File.WriteAllLinesAsync(ok, Names(ended.Ok), cancel);
+                await File.WriteAllLinesAsync(ok, nodesOk, cancel);
             if (parsed.GetValue(_ko) is { } ko)
-                await File.WriteAllLinesAsync(ko, Names(ended.Failed), cancel);
+                await File.WriteAllLinesAsync(ko, nodesFailed, cancel);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             Console.Error.WriteLine($"ka: {e.Message}");
             return ExitCodes.BadData;
         }
-        if (status == ExitCodes.SomeFailed && parsed.GetValue(_minimum) is { } text && Names(ended.Ok).Length >= Minimum(text, ended.Count))
+        if (status == ExitCodes.SomeFailed && parsed.GetValue(_minimum) is { } text && nodesOk.Length >= Minimum(text, count))
             status = ExitCodes.Done;
         if (parsed.GetValue(_script) is not { } script)
             return status;
         var start = new ProcessStartInfo(Path.GetFullPath(script)) { UseShellExecute = false };
-        foreach (var (name, value) in ((string, string)[])[("KA_OPERATION", ended.Id), ("KA_STATE", ended.State), ("KA_OK", ended.Ok), ("KA_FAILED", ended.Failed)])
+        foreach (var (name, value) in ((string, string)[])[("KA_OPERATION", id), ("KA_STATE", state), ("KA_OK", Folded(nodesOk)), ("KA_FAILED", Folded(nodesFailed))])
             start.Environment[name] = value;
         using var run = Process.Start(start)!;
         await run.WaitForExitAsync(cancel);
@@ -137,6 +164,10 @@ sealed class Manner
             Console.Error.WriteLine($"ka: {script} ended with status {run.ExitCode}");
         return status == ExitCodes.Done && run.ExitCode != 0 ? ExitCodes.AllFailed : status;
     }
+
+    /// <summary>As a node set; with the server before each part where there are several.</summary>
+    static string Folded(string[] names) => string.Join(',', names.GroupBy(n => n.Split(':') is [var site, _] ? site + ":" : "")
+        .SelectMany(g => Selection.Terms(NodeSet.FromNames(g.Select(n => NodeName.Parse(n[g.Key.Length..]))).ToString()).Select(t => g.Key + t)));
 
     static string[] Names(string nodes) => nodes.Length == 0 ? [] : [.. NodeSet.Parse(nodes).Select(n => n.Value)];
 

@@ -48,17 +48,20 @@ static class MetaCommands
         return command;
     }
 
-    public static Command Completion(RootCommand root)
+    /// <summary>Each asks <c>ka</c> itself what may come next, so that it never lags behind the command model.</summary>
+    public static readonly (string Shell, string File, string Script)[] Completions =
+    [
+        ("bash", "ka", "_ka() { local IFS=$'\\n'; COMPREPLY=($(ka \"[suggest:${COMP_POINT}]\" \"${COMP_LINE}\" 2>/dev/null)); }\ncomplete -F _ka ka"),
+        ("zsh", "_ka", "#compdef ka\n_ka() { local -a found; found=(\"${(@f)$(ka \"[suggest:${CURSOR}]\" \"${BUFFER}\" 2>/dev/null)}\"); compadd -- $found; }\ncompdef _ka ka"),
+        ("fish", "ka.fish", "complete -c ka -f -a '(ka \"[suggest:\"(commandline -C)\"]\" (commandline -cp) 2>/dev/null)'"),
+    ];
+
+    public static Command Completion()
     {
         var shell = new Argument<string>("SHELL") { Description = "bash, zsh or fish" };
-        shell.AcceptOnlyFromAmong("bash", "zsh", "fish");
+        shell.AcceptOnlyFromAmong([.. Completions.Select(c => c.Shell)]);
         var command = new Command("completion", "Print a completion script: source <(ka completion bash)") { shell };
-        command.SetAction(parsed => Console.WriteLine(parsed.GetValue(shell) switch
-        {
-            "bash" => "_ka() { local IFS=$'\\n'; COMPREPLY=($(ka \"[suggest:${COMP_POINT}]\" \"${COMP_LINE}\" 2>/dev/null)); }\ncomplete -F _ka ka",
-            "zsh" => "#compdef ka\n_ka() { local -a found; found=(\"${(@f)$(ka \"[suggest:${CURSOR}]\" \"${BUFFER}\" 2>/dev/null)}\"); compadd -- $found; }\ncompdef _ka ka",
-            _ => "complete -c ka -f -a '(ka \"[suggest:\"(commandline -C)\"]\" (commandline -cp) 2>/dev/null)'",
-        }));
+        command.SetAction(parsed => Console.WriteLine(Completions.First(c => c.Shell == parsed.GetValue(shell)).Script));
         return command;
     }
 }

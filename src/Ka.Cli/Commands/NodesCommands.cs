@@ -10,9 +10,9 @@ static class NodesCommands
     public static Command Build()
     {
         var nodes = new Command("nodes", "Nodes and node sets");
-        var set = new Option<string?>("--nodes", "-w") { Description = "Only these nodes" };
+        var set = new NodesOption { Description = "Only these nodes" };
         var list = new Command("ls", "List nodes") { set };
-        list.SetAction((parsed, cancel) => ListAsync(parsed, parsed.GetValue(set), cancel));
+        list.SetAction((parsed, cancel) => ListAsync(parsed, set.Read(parsed), cancel));
         nodes.Add(list);
         var name = new Argument<string>("NODE") { Description = "As in gris-3" };
         var show = new Command("show", "Show one node with what its agent saw") { name };
@@ -22,9 +22,9 @@ static class NodesCommands
         var key = new Command("key", "Print the key of a node's encrypted disk, to be typed at its console") { locked };
         key.SetAction((parsed, cancel) => KeyAsync(parsed, parsed.GetValue(locked)!, cancel));
         nodes.Add(key);
-        var profiled = new Option<string>("--nodes", "-w") { Description = "Nodes that boot a profile of a deployment from the network", Required = true };
+        var profiled = new NodesOption { Description = "Nodes that boot a profile of a deployment from the network", Required = true };
         var forget = new Command("forget-profile", "Let nodes boot their local disks again") { profiled };
-        forget.SetAction((parsed, cancel) => ForgetAsync(parsed, parsed.GetValue(profiled)!, cancel));
+        forget.SetAction((parsed, cancel) => ForgetAsync(parsed, profiled.Read(parsed)!, cancel));
         nodes.Add(forget);
         nodes.Add(VerifyCommand.Build());
         foreach (var command in NodeUseCommands.OfNodes())

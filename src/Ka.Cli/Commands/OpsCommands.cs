@@ -7,6 +7,9 @@ namespace Ka.Cli.Commands;
 /// <summary><c>ka ops ls|show|watch|logs|cancel</c>.</summary>
 static class OpsCommands
 {
+    /// <summary>Which operation; with <c>NAME:</c> before it, of that context.</summary>
+    public static readonly Argument<string> Id = new("ID") { Description = "As in D-4M7Q2K, or site1:D-4M7Q2K" };
+
     public static Command Build()
     {
         var ops = new Command("ops", "Operations: what runs and what ran");
@@ -19,31 +22,28 @@ static class OpsCommands
         ops.Add(Wait());
         ops.Add(Retry());
         ops.Add(WithId("cancel", "End an operation; its nodes are left as they are", CancelAsync));
-        var id = new Argument<string>("ID") { Description = "As in D-4M7Q2K" };
         var node = new Option<string?>("--nodes", "-w") { Description = "Only these nodes" };
-        var logs = new Command("logs", "What the steps said on the nodes") { id, node };
-        logs.SetAction((parsed, cancel) => LogsAsync(parsed, parsed.GetValue(id)!, parsed.GetValue(node), cancel));
+        var logs = new Command("logs", "What the steps said on the nodes") { Id, node };
+        logs.SetAction((parsed, cancel) => LogsAsync(parsed, parsed.GetValue(Id)!, parsed.GetValue(node), cancel));
         ops.Add(logs);
         return ops;
     }
 
     static Command WithId(string name, string description, Func<ParseResult, string, CancellationToken, Task<int>> run)
     {
-        var id = new Argument<string>("ID") { Description = "As in D-4M7Q2K" };
-        var command = new Command(name, description) { id };
-        command.SetAction((parsed, cancel) => run(parsed, parsed.GetValue(id)!, cancel));
+        var command = new Command(name, description) { Id };
+        command.SetAction((parsed, cancel) => run(parsed, parsed.GetValue(Id)!, cancel));
         return command;
     }
 
     static Command Wait()
     {
-        var id = new Argument<string>("ID") { Description = "As in D-4M7Q2K" };
         var timeout = new Option<int?>("--timeout") { Description = "Stop waiting after so many seconds; the operation goes on" };
-        var command = new Command("wait", "Wait for the end of an operation and say how it ended") { id, timeout };
+        var command = new Command("wait", "Wait for the end of an operation and say how it ended") { Id, timeout };
         command.SetAction(async (parsed, cancel) =>
         {
             using var server = Common.Connect(parsed);
-            var reply = await server.GetAsync(Path(parsed.GetValue(id)!), RestJson.Default.OperationReply, cancel);
+            var reply = await server.GetAsync(Path(parsed.GetValue(Id)!), RestJson.Default.OperationReply, cancel);
             return reply.Value is { } operation
                 ? (await Following.RunAsync(server, operation, parsed, verbose: false, parsed.GetValue(timeout), cancel, quiet: true)).Status
                 : Terminal.Say(reply.Problem!);
@@ -53,21 +53,20 @@ static class OpsCommands
 
     static Command Retry()
     {
-        var id = new Argument<string>("ID") { Description = "As in D-4M7Q2K" };
         var failed = new Option<bool>("--failed") { Description = "Only on the nodes that did not end well" };
-        var command = new Command("retry", "Begin an ended operation again, with everything as it was then") { id, failed };
+        var command = new Command("retry", "Begin an ended operation again, with everything as it was then") { Id, failed };
         var manner = new Manner(command);
         command.SetAction(async (parsed, cancel) =>
         {
             using var server = Common.Connect(parsed);
             return await manner.CarryOutAsync(
-                server, parsed, $"begin {parsed.GetValue(id)} again on",
-                dryRun => server.PostAsync(Path(parsed.GetValue(id)!) + "/retry", new RetryBody(parsed.GetValue(failed), dryRun), RestJson.Default.RetryBody, RestJson.Default.OperationReply, cancel), cancel);
+                server, parsed, $"begin {parsed.GetValue(Id)} again on",
+                dryRun => server.CreateAsync(Path(parsed.GetValue(Id)!) + "/retry", new RetryBody(parsed.GetValue(failed), dryRun), RestJson.Default.RetryBody, RestJson.Default.OperationReply, cancel), cancel);
         });
         return command;
     }
 
-    static string Path(string id) => $"api/v1/operations/{Uri.EscapeDataString(id)}";
+    static string Path(string id) => $"api/v1/operations/{Uri.EscapeDataString(id[(id.IndexOf(':', StringComparison.Ordinal) + 1)..])}";
 
     static async Task<int> ListAsync(ParseResult parsed, int limit, CancellationToken cancel)
     {

@@ -38,7 +38,7 @@ static class PowerCommands
             var body = new PowerBody(nodes, action, parsed.GetValue(level), manner.DryRun(parsed)) { Drained = parsed.GetValue(drained) };
             return await manner.CarryOutAsync(
                 server, parsed, $"switch {action}",
-                dryRun => server.PostAsync("api/v1/power", body with { DryRun = dryRun }, RestJson.Default.PowerBody, RestJson.Default.OperationReply, cancel), cancel);
+                dryRun => server.CreateAsync("api/v1/power", body with { DryRun = dryRun }, RestJson.Default.PowerBody, RestJson.Default.OperationReply, cancel), cancel);
         });
         return command;
     }

@@ -56,7 +56,7 @@ static class RebootCommand
                 server, parsed, "reboot",
                 async dryRun =>
                 {
-                    var answer = await server.PostAsync("api/v1/reboots", body with { DryRun = dryRun }, RestJson.Default.RebootBody, RestJson.Default.OperationReply, cancel);
+                    var answer = await server.CreateAsync("api/v1/reboots", body with { DryRun = dryRun }, RestJson.Default.RebootBody, RestJson.Default.OperationReply, cancel);
                     destructive |= answer.Problem is { Code: "reboot.destructive" };
                     return answer;
                 },

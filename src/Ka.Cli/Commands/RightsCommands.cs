@@ -48,7 +48,7 @@ static class RightsCommands
                 parsed.GetValue(subject)!, nodes, [.. parsed.GetValue(parts) ?? []], begin, end, parsed.GetValue(source),
                 parsed.GetValue(overwrite) ? "overwrite" : parsed.GetValue(refuse) ? "refuse" : "share");
             using var server = Common.Connect(parsed);
-            var reply = await server.PostAsync("api/v1/rights", body, RestJson.Default.GrantBody, RestJson.Default.GrantedReply, cancel);
+            var reply = await server.CreateAsync("api/v1/rights", body, RestJson.Default.GrantBody, RestJson.Default.GrantedReply, cancel);
             if (reply.Value is not { } granted)
                 return Terminal.Say(reply.Problem!);
             if (Common.IsJson(parsed))

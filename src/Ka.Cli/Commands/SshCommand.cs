@@ -11,7 +11,7 @@ static class SshCommand
     {
         var node = new Argument<string?>("NODE") { Description = "Node", Arity = ArgumentArity.ZeroOrOne };
         var words = new Argument<string[]>("COMMAND") { Description = "What to run there; nothing for a shell", Arity = ArgumentArity.ZeroOrMore };
-        var user = new Option<string>("--login", "-l") { Description = "User", DefaultValueFactory = _ => "root" };
+        var user = new Option<string>("--login", "-l") { Description = "User to log in as (default: root)", DefaultValueFactory = _ => "root" };
         var identity = new Option<string?>("--identity", "-i") { Description = "Private key" };
         var known = new Option<bool>("--known-hosts") { Description = "Print the lines for ~/.ssh/known_hosts instead, of NODE" };
         var command = new Command("ssh", "Log in to a deployed node; its host key is known to the server") { node, words, user, identity, known };

@@ -11,10 +11,10 @@ static class VerifyCommand
 
     public static Command Build()
     {
-        var nodes = new Option<string>("--nodes", "-w") { Description = "Node set", Required = true };
+        var nodes = new NodesOption { Description = "Node set", Required = true };
         var mode = new Option<string>("--mode") { Description = "sample: names, owners, modes and a share of the content; full: everything", DefaultValueFactory = _ => "sample" };
         var command = new Command("verify", "Compare running nodes with what was deployed on them") { nodes, mode };
-        command.SetAction((parsed, cancel) => RunAsync(parsed, parsed.GetValue(nodes)!, parsed.GetValue(mode)!, cancel));
+        command.SetAction((parsed, cancel) => RunAsync(parsed, nodes.Read(parsed)!, parsed.GetValue(mode)!, cancel));
         return command;
     }
 

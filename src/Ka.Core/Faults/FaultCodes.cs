@@ -215,6 +215,15 @@ public static class FaultCodes
     public static readonly FaultCode RequestTooLarge = Add("request.too_large",
         "The request is larger than the server takes.",
         "Send less, or in parts.");
+    public static readonly FaultCode RequestKeyReused = Add("request.key_reused",
+        "The idempotency key of the request was used within a day for another request.",
+        "Send each new request with a key of its own; the same key only to repeat the same request.");
+    public static readonly FaultCode RequestNotFound = Add("request.not_found",
+        "The server has nothing under this address, or not for this method.",
+        "The addresses are in /openapi/v1.json of the server.");
+    public static readonly FaultCode RequestMediaType = Add("request.media_type",
+        "The body of the request is of a kind that the server does not read there.",
+        "Send application/json in UTF-8, not compressed.");
     public static readonly FaultCode NodesInvalid = Add("nodes.invalid",
         "The node set cannot be read.",
         "Use ClusterShell's syntax: node[1-4,7], @group, a!b. Try it: ka nodes expand TEXT.");

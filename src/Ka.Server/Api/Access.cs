@@ -1,4 +1,5 @@
 using Ka.Core.Clusters;
+using Ka.Core.Documents;
 using Ka.Core.Faults;
 using Ka.Core.Rights;
 using Ka.Server.Identity;
@@ -36,9 +37,14 @@ public static class Access
     public static void UseAccess(this IApplicationBuilder app, Authentication authentication) => app.Use(async (context, next) =>
     {
         var access = context.GetEndpoint()?.Metadata.GetMetadata<RouteAccess>();
-        if (context.GetEndpoint() is not null && (access is null || access.Audience != (context.Features.Get<ListenerOf>()?.Audience ?? Audience.Users)))
+        var audience = context.Features.Get<ListenerOf>()?.Audience ?? Audience.Users;
+        if (context.GetEndpoint() is { } endpoint && (access is null || access.Audience != audience))
         {
-            context.Response.StatusCode = StatusCodes.Status404NotFound;
+            // Which kinds of body a route reads, its endpoint says by one of its own.
+            if (audience == Audience.Users && access is null && endpoint.DisplayName?.StartsWith("415", StringComparison.Ordinal) == true)
+                await Problems.Of(Fault.Of(FaultCodes.RequestMediaType, $"'{DocumentError.Cut(context.Request.ContentType ?? "")}' is not read here")).ExecuteAsync(context);
+            else
+                await NotFoundAsync(context, audience);
             return;
         }
         if (access is { Audience: Audience.Users } && Roles.Least(access.Right) is { } least)
@@ -58,7 +64,18 @@ public static class Access
             context.Features.Set(new Requester(caller));
         }
         await next();
+        if (context is { Response: { StatusCode: StatusCodes.Status404NotFound, HasStarted: false, ContentType: null, ContentLength: null } } && context.GetEndpoint() is null)
+            await NotFoundAsync(context, audience);
     });
+
+    /// <summary>Nodes are told nothing more.</summary>
+    static Task NotFoundAsync(HttpContext context, Audience audience)
+    {
+        if (audience == Audience.Users)
+            return Problems.Of(Fault.Of(FaultCodes.RequestNotFound, $"there is nothing under {context.Request.Method} '{DocumentError.Cut(context.Request.Path)}'")).ExecuteAsync(context);
+        context.Response.StatusCode = StatusCodes.Status404NotFound;
+        return Task.CompletedTask;
+    }
 
     /// <summary>Why the caller may not work on these nodes, and on drained ones only as an operator; null when they may.</summary>
     internal static Fault? Denied(NodeRights rights, Caller caller, Cluster cluster, Func<ClusterNode, PartitionNeed> need, bool drained) =>

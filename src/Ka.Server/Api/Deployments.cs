@@ -28,7 +28,7 @@ public static partial class Deployments
     {
         routes.MapPost("/api/v1/deployments", PostAsync)
             .Needs(Audience.Users, Right.Deploy)
-            .Accepts<DeployBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).Produces<PlanReply>();
+            .Accepts<DeployBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).Produces<PlanReply>().OnceByKey();
         MapFiles(routes, "/api/v1/deployments/files", FaultCodes.OperationInvalid, (file, text) =>
         {
             var (reading, errors) = OperationsReader.ReadDocument(file, text);
@@ -97,7 +97,7 @@ public static partial class Deployments
         if (unread is not null)
             return Problems.Of(unread);
         var workflow = new Workflow(
-            Ids.New("D"), WorkflowKind.Deploy, who.Caller.Name, environment!, frozen,
+            Ids.New("D", request), WorkflowKind.Deploy, who.Caller.Name, environment!, frozen,
             body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow(), verify)
         {
             Options = asked.Options,

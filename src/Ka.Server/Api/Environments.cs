@@ -18,8 +18,8 @@ public static class Environments
     public static void Map(IEndpointRouteBuilder routes)
     {
         var group = routes.MapGroup("/api/v1/environments");
-        group.MapGet("", List).Needs(Audience.Users, Right.View).Produces<ImmutableArray<EnvironmentReply>>();
-        group.MapGet("{name}", Show).Needs(Audience.Users, Right.View).Produces<EnvironmentReply>();
+        group.MapGet("", List).Needs(Audience.Users, Right.View).Produces<ImmutableArray<EnvironmentReply>>().Tagged();
+        group.MapGet("{name}", Show).Needs(Audience.Users, Right.View).Produces<EnvironmentReply>().Tagged();
         group.MapGet("{name}/render", Render).Needs(Audience.Users, Right.View).Produces<RenderReply>();
         group.MapGet("{name}/{version:int}/files", ManifestAsync).Needs(Audience.Users, Right.View).Produces(StatusCodes.Status200OK, contentType: "application/gzip");
         group.MapPost("files", FilesAsync).Needs(Audience.Users, Right.Environments).Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();

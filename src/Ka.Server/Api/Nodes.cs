@@ -13,13 +13,21 @@ using Ka.Store;
 
 namespace Ka.Server.Api;
 
+/// <summary>Which nodes are listed, and what of them.</summary>
+/// <param name="Environment"><c>NAME</c> or <c>NAME:VERSION</c> that was last deployed.</param>
+/// <param name="Fields">Members of the rows, separated by commas; null for all.</param>
+public sealed record NodeQuery(string? Nodes, string? Cluster, string? State, string? Environment, bool? Drained, string? Fields);
+
 /// <summary><c>/api/v1/nodes</c>: what the configuration says and what was seen.</summary>
 public static class Nodes
 {
+    /// <summary>Nodes on one page.</summary>
+    const int MostNodes = 10_000;
+
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/api/v1/nodes", List).Needs(Audience.Users, Right.View).Produces<ImmutableArray<NodeReply>>();
-        routes.MapGet("/api/v1/nodes/{name}", Show).Needs(Audience.Users, Right.View).Produces<NodeReply>();
+        routes.MapGet("/api/v1/nodes", List).Needs(Audience.Users, Right.View).Produces<ImmutableArray<NodeReply>>().Tagged();
+        routes.MapGet("/api/v1/nodes/{name}", Show).Needs(Audience.Users, Right.View).Produces<NodeReply>().Tagged();
         routes.MapGet("/api/v1/nodes/{name}/key", Key).Needs(Audience.Users, Right.Admin).Produces<NodeKeyReply>();
         routes.MapDelete("/api/v1/nodes/boot-profile", ForgetProfiles).Needs(Audience.Users, Right.Deploy).Produces<ForgottenReply>();
         routes.MapGet("/api/v1/nodes/{name}/ssh", Ssh).Needs(Audience.Users, Right.View).Produces<NodeSshReply>();
@@ -42,15 +50,26 @@ public static class Nodes
             : Problems.Of(Fault.Of(FaultCodes.NodesUnknown, $"no cluster of this server has {set - site.AllNodes}"));
     }
 
-    static IResult List(string? nodes, Site site, NodeTable table, OutOfUseTable outOfUse, WorkflowTable workflows, AgentHub hub)
+    static IResult List(
+        [AsParameters] NodeQuery query, [AsParameters] PageQuery part, Site site, NodeTable table, OutOfUseTable outOfUse, WorkflowTable workflows, AgentHub hub, HttpContext context)
     {
+        var (page, wrong) = Page.Read(part, "nodes", MostNodes, MostNodes);
+        if (page is null)
+            return wrong!;
         var set = site.AllNodes;
-        if (nodes is not null)
+        if (query.Nodes is not null && Refuse(query.Nodes, site, out set) is { } refusal)
+            return refusal;
+        var names = set.AsEnumerable();
+        if (page.After is { } after)
         {
-            if (Refuse(nodes, site, out set) is { } refusal)
-                return refusal;
+            if (!set.Any(n => n.Value == after))
+                return Page.Refuse("cursor", "'cursor' is after a node that is not in the list any more: begin anew", after);
+            names = names.SkipWhile(n => n.Value != after).Skip(1);
         }
-        return Results.Json(Replies(set, site, table, outOfUse, workflows, hub, withInventory: false).ToImmutableArray(), RestJson.Default.ImmutableArrayNodeReply);
+        var rows = Replies(names, site, table, outOfUse, workflows, hub, withInventory: false).Where(n =>
+            (query.Cluster is null || n.Cluster == query.Cluster) && (query.State is null || n.State == query.State) && (query.Drained is null || n.Drained is not null == query.Drained)
+            && (query.Environment is null || n.Environment == query.Environment || n.Environment?.Split(':')[0] == query.Environment));
+        return Fields.Json(page.Cut(rows, n => n.Name, context), query.Fields, RestJson.Default.ImmutableArrayNodeReply, RestJson.Default.NodeReply);
     }
 
     static IResult Show(string name, Site site, NodeTable table, OutOfUseTable outOfUse, WorkflowTable workflows, AgentHub hub) =>
@@ -82,7 +101,7 @@ public static class Nodes
             : Problems.Of(Fault.Of(FaultCodes.NodeHasNoKey, $"{name} has no key: nothing on its disks was ever encrypted"));
     }
 
-    static IEnumerable<NodeReply> Replies(NodeSet set, Site site, NodeTable table, OutOfUseTable outOfUse, WorkflowTable workflows, AgentHub hub, bool withInventory)
+    static IEnumerable<NodeReply> Replies(IEnumerable<NodeName> set, Site site, NodeTable table, OutOfUseTable outOfUse, WorkflowTable workflows, AgentHub hub, bool withInventory)
     {
         var states = table.States();
         var leases = workflows.Leases();

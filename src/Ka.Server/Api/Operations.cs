@@ -4,35 +4,62 @@ using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Ka.Core.Faults;
 using Ka.Core.Nodes;
+using Ka.Core.NodeSets;
 using Ka.Core.Rights;
 using Ka.Engine.Workflows;
 using Ka.Protocol.Rest;
+using Ka.Server.Hosting;
 using Ka.Server.Workflows;
 using Ka.Store;
 
 namespace Ka.Server.Api;
 
+/// <summary>Which operations are listed, the newest first, and what of them.</summary>
+/// <param name="Nodes">Those on any of these nodes.</param>
+/// <param name="Since">Begun then or later.</param>
+/// <param name="Fields">Members of the rows, separated by commas; null for all.</param>
+public sealed record OperationQuery(string? State, string? Kind, string? Owner, string? Nodes, DateTimeOffset? Since, DateTimeOffset? Until, string? Fields);
+
 /// <summary><c>/api/v1/operations</c>: list, show, watch, logs, cancel.</summary>
 public static class Operations
 {
     /// <summary>Entries read from the journal at once.</summary>
-    const int Page = 500;
+    const int AtOnce = 500;
 
     static readonly TimeSpan ProgressPeriod = TimeSpan.FromMilliseconds(500);
 
     public static void Map(IEndpointRouteBuilder routes)
     {
         var group = routes.MapGroup("/api/v1/operations");
-        group.MapGet("", List).Needs(Audience.Users, Right.View).Produces<ImmutableArray<OperationReply>>();
-        group.MapGet("{id}", Show).Needs(Audience.Users, Right.View).Produces<OperationReply>();
+        group.MapGet("", List).Needs(Audience.Users, Right.View).Produces<ImmutableArray<OperationReply>>().Tagged();
+        group.MapGet("{id}", Show).Needs(Audience.Users, Right.View).Produces<OperationReply>().Tagged();
         group.MapGet("{id}/events", Watch).Needs(Audience.Users, Right.View).Produces<OperationEvent>(contentType: "text/event-stream");
         group.MapGet("{id}/logs", Logs).Needs(Audience.Users, Right.View).Produces<ImmutableArray<LogLine>>();
         group.MapPost("{id}/cancel", Cancel).Needs(Audience.Users, Right.Deploy).Produces<OperationReply>(StatusCodes.Status202Accepted);
     }
 
-    static IResult List(WorkflowTable workflows, Journal journal, int? limit) => Results.Json(
-        workflows.Recent(Math.Clamp(limit ?? 50, 1, 1000)).Select(w => Reply(w, Folded(w.Workflow, journal), _ => null, detailed: false)).ToImmutableArray(),
-        RestJson.Default.ImmutableArrayOperationReply);
+    static IResult List([AsParameters] OperationQuery query, [AsParameters] PageQuery part, Site site, WorkflowTable workflows, Journal journal, HttpContext context)
+    {
+        var (page, wrong) = Page.Read(part, "operations", 50, 1000);
+        if (page is null)
+            return wrong!;
+        NodeSet? set = null;
+        if (query.Nodes is { } words && Nodes.Refuse(words, site, out set) is { } refusal)
+            return refusal;
+        (DateTimeOffset At, string Id)? last = null;
+        if (page.After is { } after && (last = Place(after)) is null)
+            return Page.Refuse("cursor", "'cursor' is none that this list gave", part.Cursor);
+        var found = workflows.Read(new WorkflowFilter(query.State, query.Kind, query.Owner, query.Since, query.Until, last?.At, last?.Id));
+        var rows = page.Cut(
+            found.Where(w => set is null || w.Workflow.NodeNames.Any(n => set.Contains(NodeName.Parse(n)))), w => $"{w.Workflow.CreatedAt.ToUnixTimeMilliseconds()} {w.Workflow.Id}", context);
+        return Fields.Json(
+            [.. rows.Select(w => Reply(w, Folded(w.Workflow, journal), _ => null, detailed: false))], query.Fields, RestJson.Default.ImmutableArrayOperationReply, RestJson.Default.OperationReply);
+    }
+
+    static (DateTimeOffset, string)? Place(string key) =>
+        key.Split(' ') is [var at, var id] && long.TryParse(at, System.Globalization.NumberStyles.None, null, out var ms) && ms <= DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()
+            ? (DateTimeOffset.FromUnixTimeMilliseconds(ms), id)
+            : null;
 
     /// <summary>Everybody sees what runs and how it stands; what was seen on the nodes only who may see the logs.</summary>
     static IResult Show(string id, Requester who, WorkflowTable workflows, Journal journal, WorkflowHost host) => workflows.Find(id) is { } stored
@@ -82,7 +109,7 @@ public static class Operations
         {
             var live = host.Find(workflow.Id);
             var changed = live?.Changed;
-            var page = journal.Read(workflow.Id, fold.LastSeq, Page);
+            var page = journal.Read(workflow.Id, fold.LastSeq, AtOnce);
             foreach (var entry in page)
             {
                 var happened = fold.Apply(entry);
@@ -91,7 +118,7 @@ public static class Operations
             }
             if (fold.Automaton.Ended || (live is null && page.IsEmpty))
                 yield break;
-            if (page.Length == Page)
+            if (page.Length == AtOnce)
                 continue;
             var transfers = fold.Nodes(TransferOf(host, workflow.Id)).Where(n => n.Phase is not null).ToImmutableArray();
             if (!transfers.IsEmpty)

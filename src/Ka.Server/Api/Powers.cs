@@ -25,7 +25,7 @@ public static class Powers
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet("/api/v1/power", StatusAsync).Needs(Audience.Users, Right.Deploy).Produces<ImmutableArray<PowerReply>>();
-        routes.MapPost("/api/v1/power", PostAsync).Needs(Audience.Users, Right.Deploy).Accepts<PowerBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created);
+        routes.MapPost("/api/v1/power", PostAsync).Needs(Audience.Users, Right.Deploy).Accepts<PowerBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).OnceByKey();
     }
 
     static async Task<IResult> StatusAsync(string nodes, Requester who, NodeRights rights, Site site, PowerDrivers drivers, TimeProvider clock, CancellationToken cancel)
@@ -73,7 +73,7 @@ public static class Powers
             return Problems.Of(faults);
         if (Access.Denied(rights, who.Caller, cluster!, _ => PartitionNeed.Nothing, body.Drained) is { } denied)
             return Problems.Of(denied);
-        var workflow = new Workflow(Ids.New("P"), WorkflowKind.Power, who.Caller.Name, OsEnvironment.None, cluster!, [], clock.GetUtcNow()) { Power = new PowerWish(action!.Value, level) };
+        var workflow = new Workflow(Ids.New("P", request), WorkflowKind.Power, who.Caller.Name, OsEnvironment.None, cluster!, [], clock.GetUtcNow()) { Power = new PowerWish(action!.Value, level) };
         return await acceptance.AcceptAsync(workflow, body.DryRun, cancel, body.Drained);
     }
 }

@@ -3,6 +3,9 @@ using System.Text.Json;
 using Ka.Core.Documents;
 using Ka.Core.Faults;
 using Ka.Protocol.Rest;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
+using Microsoft.Net.Http.Headers;
 
 namespace Ka.Server.Api;
 
@@ -34,11 +37,12 @@ public static class Problems
 
     /// <summary>The status that fits a fault of a request.</summary>
     static int StatusOf(FaultCode code) =>
-        code == FaultCodes.EnvironmentUnknown || code == FaultCodes.OperationUnknown || code == FaultCodes.NodesUnknown || code == FaultCodes.NodeHasNoKey || code == FaultCodes.RightsUnknown ? StatusCodes.Status404NotFound
-        : code == FaultCodes.NodesBusy || code == FaultCodes.EnvironmentExists || code == FaultCodes.EnvironmentInUse || code == FaultCodes.OperationEnded || code == FaultCodes.RightsConflict || code == FaultCodes.NodesDrained
+        code == FaultCodes.EnvironmentUnknown || code == FaultCodes.OperationUnknown || code == FaultCodes.NodesUnknown || code == FaultCodes.NodeHasNoKey || code == FaultCodes.RightsUnknown || code == FaultCodes.RequestNotFound ? StatusCodes.Status404NotFound
+        : code == FaultCodes.NodesBusy || code == FaultCodes.EnvironmentExists || code == FaultCodes.EnvironmentInUse || code == FaultCodes.OperationEnded || code == FaultCodes.RightsConflict || code == FaultCodes.RequestKeyReused || code == FaultCodes.NodesDrained
             || code == FaultCodes.ConsoleBusy || code == FaultCodes.RebootDestructive || code == FaultCodes.RebootNotDeployed ? StatusCodes.Status409Conflict
         : code == FaultCodes.AuthMissing ? StatusCodes.Status401Unauthorized
         : code == FaultCodes.RightsMissing || code == FaultCodes.RightsRole ? StatusCodes.Status403Forbidden
+        : code == FaultCodes.RequestMediaType ? StatusCodes.Status415UnsupportedMediaType
         : code == FaultCodes.AuthBusy ? StatusCodes.Status429TooManyRequests
         : code == FaultCodes.MinimalMissing || code == FaultCodes.ServerStopped ? StatusCodes.Status503ServiceUnavailable
         : StatusCodes.Status422UnprocessableEntity;
@@ -49,9 +53,19 @@ public static class Bodies
 {
     public const int Limit = 4 * 1024 * 1024;
 
+    static readonly MinDataRate Slowest = new(bytesPerSecond: 100, gracePeriod: TimeSpan.FromSeconds(10));
+
+    /// <summary>What people send must be understood whole; what the server sends, an older program may read in part.</summary>
+    static readonly RestJson Strict = new(new JsonSerializerOptions(RestJson.Default.Options) { UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Disallow });
+
     public static async Task<(T? Value, IResult? Refusal)> ReadAsync<T>(HttpRequest request, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type, CancellationToken cancel)
         where T : class
     {
+        if (Foreign(request) is { } foreign)
+            return (null, Problems.Of(foreign));
+        // Whoever sends slower than this only holds a connection.
+        if (HttpProtocol.IsHttp11(request.Protocol) && request.HttpContext.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
+            rate.MinDataRate = Slowest;
         var buffer = new MemoryStream();
         var piece = new byte[16 * 1024];
         int n;
@@ -63,7 +77,7 @@ public static class Bodies
         }
         try
         {
-            var value = JsonSerializer.Deserialize(buffer.GetBuffer().AsSpan(0, (int)buffer.Length), type);
+            var value = JsonSerializer.Deserialize(buffer.GetBuffer().AsSpan(0, (int)buffer.Length), (System.Text.Json.Serialization.Metadata.JsonTypeInfo<T>)Strict.GetTypeInfo(typeof(T))!);
             if (value is null)
                 return (null, Invalid([new ProblemError("", "the body is null", null, null, null)]));
             // The reader takes a member that is left out as null, also where null is refused when it is written.
@@ -76,6 +90,13 @@ public static class Bodies
             return (null, Invalid([new ProblemError($"{e.Path} (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1})", e.Message, null, null, null)]));
         }
     }
+
+    /// <summary>Why the bytes are not even to be read: an encoding that is none of ours.</summary>
+    static Fault? Foreign(HttpRequest request) =>
+        request.Headers.ContentEncoding is { Count: > 0 } encoding ? Fault.Of(FaultCodes.RequestMediaType, $"a body with Content-Encoding '{DocumentError.Cut(encoding.ToString())}' is not read")
+        : MediaTypeHeaderValue.TryParse(request.ContentType, out var type) && type.Charset is { Length: > 0 } charset && !charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase)
+            ? Fault.Of(FaultCodes.RequestMediaType, $"a body in charset '{DocumentError.Cut(charset.ToString())}' is not read")
+        : null;
 
     static IResult Invalid(ImmutableArray<ProblemError> errors) =>
         Problems.Of(StatusCodes.Status400BadRequest, Fault.Of(FaultCodes.RequestInvalid, "the body is not the JSON that is expected"), errors);

@@ -21,7 +21,7 @@ public static class Reboots
 {
     public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/reboots", PostAsync)
         .Needs(Audience.Users, Right.Deploy)
-        .Accepts<RebootBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created);
+        .Accepts<RebootBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).OnceByKey();
 
     static async Task<IResult> PostAsync(
         HttpRequest request, Requester who, NodeRights rights, Site site, EnvironmentCatalogue catalogue, NodeTable nodes, FileStore files, Acceptance acceptance, TimeProvider clock,
@@ -53,7 +53,7 @@ public static class Reboots
         if (faults.Count > 0)
             return Problems.Of(faults);
         var workflow = new Workflow(
-            Ids.New("R"), WorkflowKind.Reboot, who.Caller.Name, environment ?? OsEnvironment.None, cluster!, body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow())
+            Ids.New("R", request), WorkflowKind.Reboot, who.Caller.Name, environment ?? OsEnvironment.None, cluster!, body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow())
         {
             Options = DeployOptions.Default with { Profile = profile },
             Reboot = new RebootWish(to, level),

@@ -15,7 +15,7 @@ namespace Ka.Server.Api;
 public static class Retries
 {
     public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/operations/{id}/retry", RetryAsync)
-        .Needs(Audience.Users, Right.Deploy).Accepts<RetryBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created);
+        .Needs(Audience.Users, Right.Deploy).Accepts<RetryBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).OnceByKey();
 
     static async Task<IResult> RetryAsync(
         string id, HttpRequest request, Requester who, NodeRights rights, Site site, WorkflowTable workflows, Journal journal, FileStore files, Acceptance acceptance, TimeProvider clock, CancellationToken cancel)
@@ -38,7 +38,7 @@ public static class Retries
             return Problems.Of(Fault.Of(FaultCodes.NodesUnknown, $"no cluster of this server has {NodeSet.FromNames(gone)} any more"));
         if (before.Kind == WorkflowKind.Deploy && Registrar.FilesOf(before.Environment).FirstOrDefault(f => !files.Has(f)) is { } missing)
             return Problems.Of(Fault.Of(FaultCodes.EnvironmentUnknown, $"{before.Environment.Word} is no longer in the store", missing));
-        var workflow = before with { Id = Ids.New(id[..1]), Owner = who.Caller.Name, CreatedAt = clock.GetUtcNow(), Cluster = before.Cluster with { Nodes = [.. again] } };
+        var workflow = before with { Id = Ids.New(id[..1], request), Owner = who.Caller.Name, CreatedAt = clock.GetUtcNow(), Cluster = before.Cluster with { Nodes = [.. again] } };
         return rights.Refusal(who.Caller, workflow.Cluster.Nodes, node => NodeRights.NeedOf(workflow, node)) is { } denied
             ? Problems.Of(denied)
             : await acceptance.AcceptAsync(workflow, body.DryRun, cancel);

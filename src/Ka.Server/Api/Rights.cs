@@ -17,6 +17,9 @@ public static class Rights
     /// <summary>Most partitions of one rule.</summary>
     const int PartitionLimit = 64;
 
+    /// <summary>Rules on one page.</summary>
+    const int UsualRules = 1000, MostRules = 10_000;
+
     static readonly string[] Actions = ["deploy", "reboot", "power", "console"];
 
     public static void Map(IEndpointRouteBuilder routes)
@@ -24,21 +27,25 @@ public static class Rights
         var group = routes.MapGroup("/api/v1/rights");
         group.MapGet("", List).Needs(Audience.Users, Right.View).Produces<ImmutableArray<GrantReply>>();
         group.MapGet("check", Check).Needs(Audience.Users, Right.View).Produces<CheckReply>();
-        group.MapPost("", GrantAsync).Needs(Audience.Users, Right.Admin).Accepts<GrantBody>("application/json").Produces<GrantedReply>(StatusCodes.Status201Created);
+        group.MapPost("", GrantAsync).Needs(Audience.Users, Right.Admin).Accepts<GrantBody>("application/json").Produces<GrantedReply>(StatusCodes.Status201Created).OnceByKey();
         group.MapDelete("{id}", RevokeOne).Needs(Audience.Users, Right.Admin).Produces<RevokedReply>();
         group.MapDelete("", Revoke).Needs(Audience.Users, Right.Admin).Produces<RevokedReply>();
     }
 
     /// <summary>Those that concern the caller; all of them for operators.</summary>
-    static IResult List(string? subject, string? source, bool? ended, Requester who, GrantTable grants, TimeProvider clock)
+    static IResult List(string? subject, string? source, bool? ended, [AsParameters] PageQuery query, Requester who, GrantTable grants, TimeProvider clock, HttpContext context)
     {
+        var (page, refusal) = Page.Read(query, "rights", UsualRules, MostRules);
+        if (page is null)
+            return refusal!;
         var now = clock.GetUtcNow();
-        return Results.Json(
-            grants.All(ended == true)
-                .Where(g => who.Caller.Role >= Role.Operator || g.IsFor(who.Caller))
-                .Where(g => (subject is null || g.Subject == subject) && (source is null || g.Source == source) && (ended == true || !(g.Until <= now)))
-                .Select(g => Reply(g, now)).ToImmutableArray(),
-            RestJson.Default.ImmutableArrayGrantReply);
+        var wanted = grants.All(ended == true)
+            .Where(g => who.Caller.Role >= Role.Operator || g.IsFor(who.Caller))
+            .Where(g => (subject is null || g.Subject == subject) && (source is null || g.Source == source) && (ended == true || !(g.Until <= now)))
+            .OrderBy(Place, StringComparer.Ordinal).Where(g => page.After is null || string.CompareOrdinal(Place(g), page.After) > 0);
+        return Results.Json(page.Cut(wanted, Place, context).Select(g => Reply(g, now)).ToImmutableArray(), RestJson.Default.ImmutableArrayGrantReply);
+
+        static string Place(Grant g) => $"{g.GrantedAt.ToUnixTimeMilliseconds():D15} {g.Id}";
     }
 
     static IResult Check(string? subject, string nodes, string? action, string? partition, Requester who, GrantTable grants, Authentication people, Site site, TimeProvider clock)

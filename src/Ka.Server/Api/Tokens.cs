@@ -80,5 +80,10 @@ public static class Tokens
 static class Ids
 {
     /// <summary>A letter and six characters of Crockford's base 32 without the ones that are misread: enough for a site, short to type.</summary>
-    public static string New(string kind) => $"{kind}-{RandomNumberGenerator.GetString("23456789ABCDEFGHJKMNPQRSTVWXYZ", 6)}";
+    public static string New(string kind) => $"{kind}-{Suffix()}";
+
+    /// <summary>The same; a request with an idempotency key gives the same id each time.</summary>
+    public static string New(string kind, HttpRequest request) => request.HttpContext.Features.Get<IdSuffix>() is { } suffix ? $"{kind}-{suffix.Text}" : New(kind);
+
+    public static string Suffix() => RandomNumberGenerator.GetString("23456789ABCDEFGHJKMNPQRSTVWXYZ", 6);
 }

@@ -23,6 +23,8 @@ public static partial class ClusterReader
         var binder = new YamlBinder();
         var file = binder.Mapping(root, "the cluster", "cluster", "nodes", "groups", "defaults", "steps", "limits", "verify", "pre-installs", "post-installs", "custom-steps", "variables", "server-key", "broadcast");
         var name = file.RequiredText("cluster");
+        if (name.Length > 0 && !ClusterName().IsMatch(name))
+            file.Refuse("cluster", SiteReader.Code, $"'{DocumentError.Cut(name)}' is no name of a cluster", "up to 63 letters, digits, '.', '-' and '_', a letter or digit first");
         binder.Mapping(file.Node("defaults"), "'defaults'", NodeKeys);
         var groups = Groups(binder, file);
         var nodes = ImmutableArray.CreateBuilder<ClusterNode>();
@@ -40,6 +42,9 @@ public static partial class ClusterReader
             merged = Merge(merged, entry.Value);
             nodes.Add(Node(binder, node.Value, merged, folder));
         }
+        foreach (var (set, layer) in groups)
+            if (set - NodeSet.FromNames(nodes.Select(n => NodeName.Parse(n.Name))) is { IsEmpty: false } strangers)
+                binder.Add(new DocumentError(SiteReader.Code, layer.At, $"a group names {DocumentError.Cut(strangers.ToString())}, which cluster '{name}' does not have") { Severity = Severity.Warning });
         if (nodes.Count == 0)
             binder.Refuse(file.PlaceOf("nodes"), SiteReader.Code, $"cluster '{name}' has no nodes", null, "nodes: { NAME: { mac: …, address: … } }");
         var limits = file.Section("limits", "reboot-window", "gather", "step-timeout");
@@ -108,6 +113,8 @@ public static partial class ClusterReader
         var mac = node.RequiredText("mac").ToLowerInvariant();
         if (mac.Length > 0 && !Mac().IsMatch(mac))
             node.Refuse("mac", SiteReader.Code, $"'{DocumentError.Cut(mac)}' is no MAC address", "six pairs of hexadecimal digits, quoted: \"52:54:00:12:34:56\"");
+        else if (mac.Length > 0 && (Convert.ToByte(mac[..2], 16) & 1) != 0)
+            node.Refuse("mac", SiteReader.Code, $"'{mac}' is the MAC address of a group, not of one card", "an address with an even first byte");
         var address = node.RequiredText("address");
         if (address.Length > 0 && (!IPAddress.TryParse(address, out var ip) || ip.AddressFamily != System.Net.Sockets.AddressFamily.InterNetwork))
             node.Refuse("address", SiteReader.Code, $"'{DocumentError.Cut(address)}' is no IPv4 address", "an address such as 10.0.0.11");
@@ -129,6 +136,9 @@ public static partial class ClusterReader
 
     [GeneratedRegex("node '[^']*'")]
     private static partial Regex NodeInMessage();
+
+    [GeneratedRegex("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+    private static partial Regex ClusterName();
 
     [GeneratedRegex("^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
     private static partial Regex Mac();

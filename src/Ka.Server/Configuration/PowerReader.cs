@@ -31,9 +31,12 @@ static class PowerReader
             power.Refuse("cipher", SiteReader.Code, $"cipher suite {cipher} is not used: 0 lets everybody in", "17 or 3");
         foreach (var key in Needed(kind, on))
             power.RequiredText(key);
+        var password = Path(power, "passwordFile", folder);
+        if (password is not null && File.Exists(password) && (File.GetUnixFileMode(password) & UnixFileMode.OtherWrite) != 0)
+            power.Refuse("passwordFile", SiteReader.Code, $"everybody may write '{DocumentError.Cut(password)}'", "a file of mode 0640 or less");
         return new PowerSettings(
             kind, power.OptionalText("host"), power.Int("port", 1, 65535, kind == "redfish" ? HttpsPort : IpmiPort), power.OptionalText("user"),
-            Path(power, "passwordFile", folder), cipher is 3 or 17 ? cipher : 17, Commands(power, kind, folder))
+            password, cipher is 3 or 17 ? cipher : 17, Commands(power, kind, folder))
         {
             OnKind = on,
             System = power.OptionalText("system"),

@@ -47,6 +47,8 @@ public static class SiteReader
             AtOnceLimit = root.Section("limits", "nodes", "at-once").Int("at-once", 1, 1_000_000, int.MaxValue),
             Auth = AuthReader.Read(root.Section("auth", "admins", "operators", "viewers", "htpasswd", "certificate", "key"), folder),
         };
+        foreach (var twice in new[] { site.Nodes.Http, site.Nodes.Agent, site.Nodes.Chain, site.Nodes.Torrent }.GroupBy(p => p).Where(g => g.Count() > 1))
+            binder.Refuse(server.PlaceOf("nodes"), Code, $"port {twice.Key} stands {twice.Count()} times in 'nodes'");
         if (!root.Has("server"))
             binder.Refuse(file.Root.At, Code, "the server configuration lacks 'server'");
         var clusters = ImmutableArray.CreateBuilder<Cluster>();
@@ -54,7 +56,7 @@ public static class SiteReader
             if (Load(Under(folder, name.Text), findings, name.At, file.Text) is { } cluster)
                 ClusterReader.Read(cluster.Root, cluster.Text, folder, findings, clusters);
         findings.AddRange(binder.Findings.Select(e => new SiteFinding(e, file.Text)));
-        CheckAcross(clusters, findings, path);
+        CheckAcross(clusters, site.Nodes.Address.ToString(), findings, path);
         if (clusters.Any(c => c.Nodes.Any(n => n.SecureBoot)))
             CheckSigned(site.Boot, findings, path);
         var refused = findings.Any(f => f.Error.Severity == Severity.Error);
@@ -66,7 +68,7 @@ public static class SiteReader
         string text;
         try
         {
-            text = File.ReadAllText(path);
+            text = Bounded(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -77,6 +79,16 @@ public static class SiteReader
             return (root!, text);
         findings.AddRange(errors.Select(e => new SiteFinding(e, text)));
         return null;
+    }
+
+    /// <summary>A file, or as much of it as shows that it is too long.</summary>
+    static string Bounded(string path)
+    {
+        using var reader = new StreamReader(path);
+        var (buffer, n) = (new char[YamlLimits.Default.Characters + 1], 0);
+        for (int got; n < buffer.Length && (got = reader.Read(buffer, n, buffer.Length - n)) > 0;)
+            n += got;
+        return new string(buffer, 0, n);
     }
 
     static GroupTable Groups(YamlSection section, string folder, ImmutableArray<SiteFinding>.Builder findings)
@@ -161,9 +173,13 @@ public static class SiteReader
     }
 
     /// <summary>What no single file can see: a node, MAC or address that stands twice.</summary>
-    static void CheckAcross(ImmutableArray<Cluster>.Builder clusters, ImmutableArray<SiteFinding>.Builder findings, string path)
+    static void CheckAcross(ImmutableArray<Cluster>.Builder clusters, string server, ImmutableArray<SiteFinding>.Builder findings, string path)
     {
         var all = clusters.SelectMany(c => c.Nodes).ToArray();
+        foreach (var twice in clusters.GroupBy(c => c.Name).Where(g => g.Key.Length > 0 && g.Count() > 1))
+            Refuse($"cluster {twice.Key} stands {twice.Count()} times");
+        foreach (var node in all.Where(n => n.Address == server))
+            Refuse($"{node.Name} has the address {server} of the server itself");
         Check("node", n => n.Name);
         Check("MAC", n => n.Mac);
         Check("address", n => n.Address);
@@ -171,8 +187,9 @@ public static class SiteReader
         void Check(string what, Func<ClusterNode, string> of)
         {
             foreach (var twice in all.GroupBy(of).Where(g => g.Key.Length > 0 && g.Count() > 1))
-                findings.Add(new SiteFinding(
-                    new DocumentError(Code, new Location(path, 1, 1), $"{what} {twice.Key} stands {twice.Count()} times ({string.Join(", ", twice.Select(n => n.Name).Take(4))})"), ""));
+                Refuse($"{what} {twice.Key} stands {twice.Count()} times ({string.Join(", ", twice.Select(n => n.Name).Take(4))})");
         }
+
+        void Refuse(string why) => findings.Add(new SiteFinding(new DocumentError(Code, new Location(path, 1, 1), why), ""));
     }
 }

@@ -39,7 +39,8 @@ public static class ServerApp
         });
         builder.Logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning);
         AddParts(builder.Services, site, secrets, configuration);
-        builder.Services.AddOpenApi("v1");
+        builder.Services.AddOpenApi("v1", ApiDocument.Describe);
+        builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, Ka.Protocol.Rest.RestJson.Default));
         // What cannot be bound is said as a problem like everything else.
         builder.Services.Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true);
         var app = builder.Build();
@@ -47,6 +48,7 @@ public static class ServerApp
         app.UseRouting();
         app.UseMiddleware<UnexpectedExceptions>();
         app.UseAccess(app.Services.GetRequiredService<Authentication>());
+        ApiDocument.UsePages(app);
         MapUsers(app);
         AgentRoutes.Map(app);
         TrackerRoutes.Map(app);
@@ -85,7 +87,7 @@ public static class ServerApp
     {
         services.AddSingleton(site).AddSingleton(secrets).AddSingleton(TimeProvider.System);
         services.AddSingleton(_ => new Database(Path.Combine(configuration.StateDirectory, "ka.db")));
-        services.AddSingleton<Journal>().AddSingleton<WorkflowTable>().AddSingleton<NodeTable>().AddSingleton<LogTable>().AddSingleton<RunTable>().AddSingleton<OutOfUseTable>().AddSingleton<EnvironmentCatalogue>();
+        services.AddSingleton<Journal>().AddSingleton<WorkflowTable>().AddSingleton<NodeTable>().AddSingleton<LogTable>().AddSingleton<RunTable>().AddSingleton<AnswerTable>().AddSingleton<OnceByKey>().AddSingleton<OutOfUseTable>().AddSingleton<EnvironmentCatalogue>();
         services.AddSingleton(_ => new FileStore(Path.Combine(configuration.StateDirectory, "files")));
         services.AddSingleton(_ => new SiteKeys(configuration.StateDirectory));
         services.AddSingleton<AgentHub>().AddSingleton<NodeBoots>().AddSingleton<BootDirectory>();

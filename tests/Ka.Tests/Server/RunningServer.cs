@@ -23,7 +23,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Ka.Tests.Server;
 
 /// <summary>A whole server in this process: a Unix socket and TLS on 127.0.0.2 for people, loopback ports of the kernel's choice for nodes. Olga is operator, vera viewer, everybody else a user.</summary>
-public sealed class RunningServer : IAsyncLifetime
+public class RunningServer : IAsyncLifetime
 {
     readonly TemporaryDirectory _directory = new();
     WebApplication? _app;
@@ -39,6 +39,8 @@ public sealed class RunningServer : IAsyncLifetime
     public HttpClient Local { get; private set; } = null!;
 
     Uri _remote = null!;
+
+    protected virtual IEnumerable<Cluster> MoreClusters => [];
 
     public const string PasswordOfPaul = "U*U";
 
@@ -77,8 +79,9 @@ public sealed class RunningServer : IAsyncLifetime
         await StartAsync();
     }
 
-    public async ValueTask DisposeAsync()
+    public virtual async ValueTask DisposeAsync()
     {
+        GC.SuppressFinalize(this);
         Http?.Dispose();
         WithoutToken?.Dispose();
         Local?.Dispose();
@@ -116,7 +119,7 @@ public sealed class RunningServer : IAsyncLifetime
         return new SiteConfiguration(
             "test", _directory["state"], [new UserListener(_directory["kad.sock"], null), new UserListener(null, new IPEndPoint(IPAddress.Parse("127.0.0.2"), 0))], new NodeListener(IPAddress.Loopback, 0, 0, 0) { Torrent = 0 },
             new BootNetworkSettings(DhcpMode.Off, null, IPAddress.Parse("10.0.0.0"), 24, null, [], false, "/usr/lib/ipxe"),
-            new MinimalSettings(_directory["minimal"], []), [cluster, other with { Name = "bleu" }, switched with { Name = "rouge", Nodes = [.. switched.Nodes.Select(Switched)] }], GroupTable.Empty, NodeLimit: 100)
+            new MinimalSettings(_directory["minimal"], []), [cluster, other with { Name = "bleu" }, switched with { Name = "rouge", Nodes = [.. switched.Nodes.Select(Switched)] }, .. MoreClusters], GroupTable.Empty, NodeLimit: 100)
         {
             Auth = new AuthSettings(["root"], ["olga"], ["vera"], _directory["htpasswd"], null, null),
         };
