@@ -3,38 +3,38 @@ using Ka.Tests.Server;
 
 namespace Ka.Tests.Cli;
 
-/// <summary>The program <c>ka</c> itself against a running server, as people and scripts call it.</summary>
+/// <summary><c>ka</c> against a running server, as people and scripts call it; the old names and the first command as programs of their own.</summary>
 public sealed class AsANewUser(RunningServer server) : IClassFixture<RunningServer>
 {
-    sealed record Said(int Status, string Output, string Errors);
-
     static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
-    Task<Said> RootAsync(params string[] words) => RunAsync("ka", null, ["-S", "unix:" + server.PathOf("kad.sock"), .. words]);
+    Task<Told> RootAsync(params string[] words) => InProcess.RunAsync(["-S", "unix:" + server.PathOf("kad.sock"), .. words]);
 
-    Task<Said> AliceAsync(string token, params string[] words) =>
-        RunAsync("ka", token, ["-S", server.WithoutToken.BaseAddress!.GetLeftPart(UriPartial.Authority), "--ca", server.PathOf("state/users.pem"), .. words]);
+    Task<Told> AliceAsync(string token, params string[] words)
+    {
+        var file = server.PathOf("token-" + Guid.NewGuid().ToString("N"));
+        File.WriteAllText(file, token);
+        return InProcess.RunAsync(["-S", server.WithoutToken.BaseAddress!.GetLeftPart(UriPartial.Authority), "--ca", server.PathOf("state/users.pem"), "--token-file", file, .. words]);
+    }
 
-    static async Task<Said> RunAsync(string program, string? token, params string[] words)
+    static async Task<Told> RunAsync(string program, params string[] words)
     {
         var start = new ProcessStartInfo(Path.IsPathRooted(program) ? program : Path.Combine(AppContext.BaseDirectory, program)) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
         foreach (var word in words)
             start.ArgumentList.Add(word);
         foreach (var name in start.Environment.Keys.Where(k => k.StartsWith("KA_", StringComparison.Ordinal)).ToArray())
             start.Environment.Remove(name);
-        if (token is not null)
-            start.Environment["KA_TOKEN"] = token;
         using var process = Process.Start(start)!;
         process.StandardInput.Close();
         var (output, errors) = (process.StandardOutput.ReadToEndAsync(Cancel), process.StandardError.ReadToEndAsync(Cancel));
         await process.WaitForExitAsync(Cancel);
-        return new Said(process.ExitCode, await output, await errors);
+        return new Told(process.ExitCode, await output, await errors);
     }
 
     [Fact]
     public async Task An_administrator_gives_nodes_to_a_user_who_is_refused_on_all_others_with_the_rule_and_77()
     {
-        var me = await RootAsync("whoami");
+        var me = await RunAsync("ka", "-S", "unix:" + server.PathOf("kad.sock"), "whoami");
         Assert.True(me.Status == 0, me.Errors);
         Assert.Contains("by socket", me.Output, StringComparison.Ordinal);
         var token = (await RootAsync("token", "create", "--for-user", "alice", "--lifetime", "1h", "--note", "test")).Output.Trim();
@@ -65,9 +65,9 @@ public sealed class AsANewUser(RunningServer server) : IClassFixture<RunningServ
         var file = server.PathOf("password");
         await File.WriteAllTextAsync(file, RunningServer.PasswordOfPaul + "\n", Cancel);
         var address = server.WithoutToken.BaseAddress!.GetLeftPart(UriPartial.Authority);
-        var paul = await RunAsync("ka", null, "-S", address, "--ca", server.PathOf("state/users.pem"), "--user", "paul", "--password-file", file, "whoami");
+        var paul = await InProcess.RunAsync("-S", address, "--ca", server.PathOf("state/users.pem"), "--user", "paul", "--password-file", file, "whoami");
         Assert.True(paul.Status == 0 && paul.Output.Contains("paul  role user  by password", StringComparison.Ordinal), paul.Errors);
-        Assert.Equal(69, (await RunAsync("ka", null, "-S", address, "whoami")).Status);
+        Assert.Equal(69, (await InProcess.RunAsync("-S", address, "whoami")).Status);
     }
 
     [Fact]
@@ -101,21 +101,21 @@ public sealed class AsANewUser(RunningServer server) : IClassFixture<RunningServ
             return link;
         }
         var socket = "unix:" + server.PathOf("kad.sock");
-        var power = await RunAsync(Old("kapower3"), null, "--off", "-l", "hard", "-m", "rouge-1", "-m", "rouge-3", "-o", server.PathOf("ok3"), "-n", server.PathOf("ko3"), "-S", socket);
+        var power = await RunAsync(Old("kapower3"), "--off", "-l", "hard", "-m", "rouge-1", "-m", "rouge-3", "-o", server.PathOf("ok3"), "-n", server.PathOf("ko3"), "-S", socket);
         Assert.True(power.Status == 0, power.Errors);
         Assert.Contains("The power operation is successful on nodes\nrouge-1\nThe power operation failed on nodes\nrouge-3 (", power.Output, StringComparison.Ordinal);
         Assert.Equal("rouge-3\n", await File.ReadAllTextAsync(server.PathOf("ko3"), Cancel));
-        Assert.Equal(0, (await RunAsync(Old("kapower3"), null, "--on", "-l", "hard", "-m", "rouge-1", "-S", socket)).Status);
-        Assert.Equal(2, (await RunAsync(Old("kadeploy3"), null, "-e", "debian12", "-m", "rouge-99", "-S", socket)).Status);
-        Assert.Equal(7, (await RunAsync(Old("kadeploy3"), null, "-e", "nothing", "-m", "rouge-1", "-S", socket)).Status);
-        Assert.Equal(1, (await RunAsync(Old("kadeploy"), null, "-e", "debian12")).Status);
-        Assert.Equal(0, (await RunAsync(Old("karights3"), null, "-a", "-u", "bert", "-m", "rouge-2", "-p", "*", "-S", socket)).Status);
-        Assert.Equal(11, (await RunAsync(Old("karights3"), null, "-a", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
-        Assert.Equal(0, (await RunAsync(Old("karights3"), null, "-a", "-o", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
-        Assert.Equal(0, (await RunAsync(Old("karights3"), null, "-d", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
-        Assert.StartsWith("operation,node,", (await RunAsync(Old("kastat3"), null, "-a", "-o", "power", "-S", socket)).Output, StringComparison.Ordinal);
-        Assert.StartsWith("name,cluster,", (await RunAsync(Old("kanodes3"), null, "-s", "-S", socket)).Output, StringComparison.Ordinal);
-        Assert.Contains("debian12", (await RunAsync(Old("kaenv3"), null, "-l", "-S", socket)).Output, StringComparison.Ordinal);
+        Assert.Equal(0, (await RunAsync(Old("kapower3"), "--on", "-l", "hard", "-m", "rouge-1", "-S", socket)).Status);
+        Assert.Equal(2, (await RunAsync(Old("kadeploy3"), "-e", "debian12", "-m", "rouge-99", "-S", socket)).Status);
+        Assert.Equal(7, (await RunAsync(Old("kadeploy3"), "-e", "nothing", "-m", "rouge-1", "-S", socket)).Status);
+        Assert.Equal(1, (await RunAsync(Old("kadeploy"), "-e", "debian12")).Status);
+        Assert.Equal(0, (await RunAsync(Old("karights3"), "-a", "-u", "bert", "-m", "rouge-2", "-p", "*", "-S", socket)).Status);
+        Assert.Equal(11, (await RunAsync(Old("karights3"), "-a", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
+        Assert.Equal(0, (await RunAsync(Old("karights3"), "-a", "-o", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
+        Assert.Equal(0, (await RunAsync(Old("karights3"), "-d", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
+        Assert.StartsWith("operation,node,", (await RunAsync(Old("kastat3"), "-a", "-o", "power", "-S", socket)).Output, StringComparison.Ordinal);
+        Assert.StartsWith("name,cluster,", (await RunAsync(Old("kanodes3"), "-s", "-S", socket)).Output, StringComparison.Ordinal);
+        Assert.Contains("debian12", (await RunAsync(Old("kaenv3"), "-l", "-S", socket)).Output, StringComparison.Ordinal);
     }
 
     [Theory]
