@@ -149,7 +149,7 @@ public sealed class Lab(LabPlaces places)
 
         Directory.CreateDirectory($"{places.Site}/clusters");
         await File.WriteAllTextAsync(places.SiteFile, SiteFiles.Site(places, facts), cancel);
-        await File.WriteAllTextAsync(places.ClusterFile, SiteFiles.Cluster(places, facts), cancel);
+        await File.WriteAllTextAsync(places.ClusterFile, SiteFiles.Cluster(places, facts, OwnCommand()), cancel);
     }
 
     private async Task StartBmcs(LabFacts facts, CancellationToken cancel)

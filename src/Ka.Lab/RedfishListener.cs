@@ -102,7 +102,7 @@ public sealed class RedfishListener : IAsyncDisposable
         if (_serving.IsCompleted)
             return;
         await _stopping.CancelAsync();
-        _listener.Stop();
         await _serving;
+        _listener.Stop();
     }
 }

@@ -25,7 +25,8 @@ public static class SiteFiles
 
         """;
 
-    public static string Cluster(LabPlaces places, LabFacts facts)
+    /// <param name="kaLab">Path of ka-lab, whose <c>console</c> is the nodes' serial line.</param>
+    public static string Cluster(LabPlaces places, LabFacts facts, string kaLab)
     {
         var text = new StringBuilder("# Written by ka-lab; made anew at each 'ka-lab up'.\ncluster: lab\nnodes:\n");
         foreach (var machine in facts.Machines)
@@ -48,6 +49,7 @@ public static class SiteFiles
               firmware: {{Spelling.Of(all ? Firmware.Uefi : Firmware.Bios)}}
               secureBoot: {{(secure ? "true" : "false")}}
               power: { kind: ipmi, user: {{BmcFiles.User}}, passwordFile: {{places.BmcPassword}}, cipher: 3 }
+              console: [{{kaLab}}, console, --name, {{places.Name}}, --state, {{places.State}}, "{node}"]
               disk:
                 select: { minSize: 1GiB }
                 layout:

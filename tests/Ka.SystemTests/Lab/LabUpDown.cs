@@ -1,5 +1,8 @@
 using System.Diagnostics;
+using System.Text;
 using System.Text.Json.Nodes;
+using Ka.Drivers.Consoles;
+using Ka.Server.Configuration;
 
 namespace Ka.SystemTests.Lab;
 
@@ -49,6 +52,27 @@ public sealed class LabUpDown : IAsyncLifetime
         Assert.Contains("serial=node1,bootindex=1", QemuArguments(), StringComparison.Ordinal);
         await Ipmi("reset");
         Assert.Contains("serial=node1,bootindex=2", QemuArguments(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_console_that_the_site_names_shows_what_the_firmware_prints()
+    {
+        var reading = SiteReader.Read($"{state}/site/ka.yaml");
+        Assert.Empty(reading.Findings.Select(f => f.ToString()));
+        await Ipmi("on");
+        var (line, fault) = await ConsoleProgram.OpenAsync(reading.Site!.AllNodes.Single().Node, TestContext.Current.CancellationToken);
+        Assert.Null(fault);
+        await using (line)
+        {
+            var shown = new StringBuilder();
+            var buffer = new byte[1024];
+            while (!shown.ToString().Contains("iPXE", StringComparison.Ordinal))
+            {
+                var count = await line!.ReadAsync(buffer, TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromMinutes(2));
+                Assert.True(count > 0, $"the line ended after '{shown}': {line.Evidence}");
+                shown.Append(Encoding.Latin1.GetString(buffer, 0, count));
+            }
+        }
     }
 
     [Fact]

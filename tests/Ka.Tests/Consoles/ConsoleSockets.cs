@@ -83,7 +83,10 @@ public sealed class ConsoleSockets(RunningServer server) : IClassFixture<Running
 
     async Task<(Task<ConsoleNote?> Talk, Keys Keys, Screen Screen)> OpenAsync(string node, string? token = null, bool watch = false)
     {
-        var client = new Ka.Cli.Server(new ServerAddress("unix:" + server.PathOf("kad.sock"), token ?? (await File.ReadAllTextAsync(server.PathOf("state/token"), Cancel)).Trim()));
+        // Who has a token of their own comes from another machine, by TLS.
+        var client = new Ka.Cli.Server(token is null
+            ? new ServerAddress("unix:" + server.PathOf("kad.sock"), (await File.ReadAllTextAsync(server.PathOf("state/token"), Cancel)).Trim())
+            : new ServerAddress(server.WithoutToken.BaseAddress!.GetLeftPart(UriPartial.Authority), token) { Authority = server.PathOf("state/users.pem") });
         var opened = await client.OpenSocketAsync($"api/v1/consoles/{node}?watch={(watch ? "true" : "false")}", Cancel);
         Assert.Null(opened.Problem);
         var (keys, screen) = (new Keys(), new Screen());

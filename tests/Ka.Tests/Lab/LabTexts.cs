@@ -117,7 +117,7 @@ public class LabTexts
         Assert.Contains("driver=cfi.pflash01,property=secure,value=on", words);
         Assert.Contains("if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", words);
         Assert.Contains(words, word => word.StartsWith("virtio-net-pci,", StringComparison.Ordinal) && word.EndsWith(",romfile=", StringComparison.Ordinal));
-        Assert.Contains("  firmware: uefi\n  secureBoot: true\n", SiteFiles.Cluster(Places, facts), StringComparison.Ordinal);
+        Assert.Contains("  firmware: uefi\n  secureBoot: true\n", SiteFiles.Cluster(Places, facts, "/usr/bin/ka-lab"), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -155,17 +155,18 @@ public class LabTexts
     [Fact]
     public void The_cluster_file_lists_every_node_and_groups_the_uefi_ones()
     {
-        var text = SiteFiles.Cluster(Places, Facts(4));
+        var text = SiteFiles.Cluster(Places, Facts(4), "/usr/bin/ka-lab");
         Assert.Contains("  node3: { mac: \"52:54:00:77:00:03\", address: 10.77.0.103, power: { host: 127.0.1.3 } }\n", text, StringComparison.Ordinal);
         Assert.Contains("  uefi: { nodes: \"node[3-4]\", firmware: uefi }\n", text, StringComparison.Ordinal);
         Assert.Contains("  firmware: bios\n", text, StringComparison.Ordinal);
+        Assert.Contains($"  console: [/usr/bin/ka-lab, console, --name, lab, --state, {Places.State}, \"{{node}}\"]\n", text, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_cluster_of_one_firmware_needs_no_group()
     {
-        Assert.DoesNotContain("groups:", SiteFiles.Cluster(Places, Facts(2, "bios")), StringComparison.Ordinal);
-        var uefi = SiteFiles.Cluster(Places, Facts(2, "uefi"));
+        Assert.DoesNotContain("groups:", SiteFiles.Cluster(Places, Facts(2, "bios"), "/usr/bin/ka-lab"), StringComparison.Ordinal);
+        var uefi = SiteFiles.Cluster(Places, Facts(2, "uefi"), "/usr/bin/ka-lab");
         Assert.DoesNotContain("groups:", uefi, StringComparison.Ordinal);
         Assert.Contains("  firmware: uefi\n", uefi, StringComparison.Ordinal);
     }
