@@ -21,7 +21,7 @@ server:
   state: state
   users: ["unix:$dir/kad.sock"]
   nodes: {address: 127.0.0.9, http: 18480, agent: 18481, chain: 18482, torrent: 18483}
-boot: {dhcp: off, tftp: no, network: 10.0.0.0/16}
+boot: {dhcp: off, tftp: false, network: 10.0.0.0/16}
 clusters: [graphene.yaml]
 EOF
 {

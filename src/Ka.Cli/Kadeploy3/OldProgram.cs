@@ -16,7 +16,7 @@ static class OldProgram
             return OldStatus.Client;
         }
         var parsed = CommandTree.Build().Parse([.. call.Words, "--sentences", tool]);
-        var status = await parsed.InvokeAsync();
+        var status = await SeveralServers.InvokeAsync(parsed);
         if (!Console.IsErrorRedirected)
             Console.Error.WriteLine(Terminal.Safe($"same as: {call}"));
         return Environment.GetEnvironmentVariable("KA_STRICT_EXIT") == "1" ? status : OldStatus.Of(status, Terminal.LastCode, checksDestructive: call.Words.Contains("--check-destructive"));

@@ -180,7 +180,10 @@ public static partial class Deployments
         if (keys.IsDefaultOrEmpty)
             return;
         if (keys.Length > 1000)
-            faults.Add(Fault.Of(FaultCodes.RequestInvalid, "more than 1000 ssh keys"));
+        {
+            faults.Add(Fault.Of(FaultCodes.RequestInvalid, $"{keys.Length} ssh keys, more than 1000"));
+            return;
+        }
         for (var i = 0; i < keys.Length; i++)
             if (keys[i].Length > 16_384 || keys[i].Any(char.IsControl) || !PublicKey().IsMatch(keys[i]))
                 faults.Add(Fault.Of(FaultCodes.RequestInvalid, $"line {i + 1} of the keys is no public ssh key: '{DocumentError.Cut(keys[i])}'"));

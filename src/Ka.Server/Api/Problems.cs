@@ -27,13 +27,16 @@ public static class Problems
         return Results.Text(JsonSerializer.Serialize(problem, RestJson.Default.Problem), "application/problem+json", statusCode: status);
     }
 
+    /// <summary>Errors that one answer names.</summary>
+    const int MostErrors = 20;
+
     /// <summary>Several faults at once: the first gives the code, each has its line.</summary>
     static IResult Of(int status, IReadOnlyList<Fault> faults) => Of(
-        status, faults[0], faults.Count == 1 ? default : [.. faults.Select(f => new ProblemError(null, f.Message, f.Evidence, null, $"{f.Code}: {f.Message}"))]);
+        status, faults[0], faults.Count == 1 ? default : [.. faults.Take(MostErrors).Select(f => new ProblemError(null, f.Message, f.Evidence, null, $"{f.Code}: {f.Message}"))]);
 
     public static IResult Of(int status, FaultCode code, string message, IEnumerable<DocumentError> errors, string source) => Of(
         status, Fault.Of(code, message),
-        [.. errors.Select(e => new ProblemError(e.At.ToString(), e.Message, e.Offending, e.Expected, e.Render(source)))]);
+        [.. errors.Take(MostErrors).Select(e => new ProblemError(e.At.ToString(), e.Message, e.Offending, e.Expected, e.Render(source)))]);
 
     /// <summary>The status that fits a fault of a request.</summary>
     static int StatusOf(FaultCode code) =>
