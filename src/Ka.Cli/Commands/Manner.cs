@@ -29,6 +29,23 @@ sealed class Manner
 
     public bool DryRun(ParseResult parsed) => parsed.GetValue(_dryRun);
 
+    public bool Verbose(ParseResult parsed) => parsed.GetValue(_verbose);
+
+    public bool NoWait(ParseResult parsed) => parsed.GetValue(_noWait);
+
+    /// <summary>What is left of <c>--timeout</c>, in seconds; null without one.</summary>
+    public int? Rest(ParseResult parsed, TimeSpan gone) => parsed.GetValue(_timeout) is { } seconds ? Math.Max(0, seconds - (int)gone.TotalSeconds) : null;
+
+    public async Task WriteIdAsync(ParseResult parsed, string id, bool again, CancellationToken cancel)
+    {
+        if (parsed.GetValue(_id) is not { } file)
+            return;
+        if (again)
+            await File.AppendAllTextAsync(file, id + "\n", cancel);
+        else
+            await File.WriteAllTextAsync(file, id + "\n", cancel);
+    }
+
     public bool Asks(ParseResult parsed) => !DryRun(parsed) && !parsed.GetValue(_yes) && !Console.IsInputRedirected && Terminal.IsLive;
 
     /// <summary>What contradicts itself, said, with the exit status; null when all is well.</summary>
@@ -96,8 +113,11 @@ sealed class Manner
     /// <summary>What comes after an operation was accepted.</summary>
     public async Task<int> EndAsync(Server server, ParseResult parsed, OperationReply operation, CancellationToken cancel)
     {
-        if (parsed.GetValue(_id) is { } file)
-            await File.WriteAllTextAsync(file, operation.Id + "\n", cancel);
+        if (operation.Skipped is { } skipped)
+            Console.Error.WriteLine(Terminal.Safe($"ka: left alone, because they have {operation.Environment} already: {skipped}"));
+        if (operation.Id.Length == 0)
+            return ExitCodes.Done;
+        await WriteIdAsync(parsed, operation.Id, again: false, cancel);
         if (parsed.GetValue(_noWait))
         {
             if (Common.IsJson(parsed))
@@ -110,7 +130,8 @@ sealed class Manner
         return ended is null ? status : await AfterAsync(parsed, ended, status, cancel);
     }
 
-    async Task<int> AfterAsync(ParseResult parsed, OperationReply ended, int status, CancellationToken cancel)
+    /// <summary>What is to be done when everything has ended: files, count, script.</summary>
+    internal async Task<int> AfterAsync(ParseResult parsed, OperationReply ended, int status, CancellationToken cancel)
     {
         try
         {
