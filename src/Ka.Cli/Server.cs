@@ -160,6 +160,18 @@ public sealed class Server : IDisposable
             : new Answer<byte[]>(null, await ProblemOfAsync(reply.Value, cancel));
     }
 
+    /// <summary>Writes what the server gives into a stream. Null when all of it came.</summary>
+    public async Task<Problem?> FetchAsync(string path, Stream into, CancellationToken cancel)
+    {
+        var reply = await TryAsync(() => _http.GetAsync(path, HttpCompletionOption.ResponseHeadersRead, cancel));
+        if (reply.Problem is { } problem)
+            return problem;
+        if (!reply.Value!.IsSuccessStatusCode)
+            return await ProblemOfAsync(reply.Value, cancel);
+        await reply.Value.Content.CopyToAsync(into, cancel);
+        return null;
+    }
+
     /// <summary>Sends a file under its digest unless the server has it. Null when all is well.</summary>
     public async Task<Problem?> SendFileAsync(string path, string sha256, CancellationToken cancel)
     {

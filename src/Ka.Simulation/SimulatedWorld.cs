@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using Ka.Core;
 using Ka.Core.Clusters;
@@ -60,7 +61,7 @@ public sealed record SimulatedHardware(TimeSpan Reset, TimeSpan Boot, TimeSpan S
 /// A cluster that does not exist, behind the same ports as the real one. Luck is a pure function of seed, node, step and try,
 /// never of the order in which things happen, so one seed gives one run.
 /// </summary>
-public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadcast, ISystems
+public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadcast, ISystems, INetwork
 {
     /// <summary>How long an effect is waited for before the next level.</summary>
     static readonly TimeSpan Observed = TimeSpan.FromSeconds(15);
@@ -77,6 +78,7 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
         public DateTimeOffset? BootedAt;
         public bool RunsMinimal, Deployed, DiedOnce, Hangs, IsOn = true;
         public int Draws;
+        public ImmutableList<(string Vlan, bool RunsMinimal)> Vlans = [];
     }
 
     public SimulatedWorld(TimeProvider clock, ulong seed, int nodes, SimulatedHardware hardware, IEnumerable<(int Node, Misbehaviour What)> faults)
@@ -88,7 +90,7 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
         _machines = [.. Enumerable.Range(0, nodes).Select(_ => new Machine())];
     }
 
-    public World World => new(_clock, this, this, this, this, _ => this, this);
+    public World World => new(_clock, this, this, this, this, _ => this, this) { Network = this };
 
     /// <summary>Whether the node runs its deployed system: what the machine is, not what the engine believes.</summary>
     public bool RunsDeployed(int node) => _machines[node] is { Deployed: true, RunsMinimal: false, Hangs: false, IsOn: true } && !Has(node, Misbehaviour.NeverBoots);
@@ -98,6 +100,9 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
 
     /// <summary>Lets the node boot this until another choice, as an earlier operation would have.</summary>
     public void Remember(int node, BootChoice choice) => _machines[node].Choice = choice;
+
+    /// <summary>The VLANs that the node's port was put into, and whether the minimal environment ran there then.</summary>
+    public IReadOnlyList<(string Vlan, bool RunsMinimal)> VlansOf(int node) => _machines[node].Vlans;
 
     public bool IsOn(int node) => _machines[node].IsOn;
 
@@ -197,6 +202,16 @@ public sealed class SimulatedWorld : IPower, IBoot, IPresence, IAgents, IBroadca
 
     public IAsyncEnumerable<NodeResult> DeployedAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel) =>
         FanOut.Over(nodes, pace, DeployedAsync, n => Fault.Of(FaultCodes.BootNoSsh, "no answer on the ssh port"), cancel);
+
+    public IAsyncEnumerable<NodeResult> PlaceAsync(NodeBits nodes, string vlan, AttemptId attempt, Pace pace, CancellationToken cancel) =>
+        FanOut.Over(nodes, pace, (node, token) => PlaceAsync(node, vlan, token), n => Late(n, "vlan"), cancel);
+
+    async Task<Fault?> PlaceAsync(int node, string vlan, CancellationToken cancel)
+    {
+        await Task.Delay(Around(node, _hardware.Step), _clock, cancel);
+        _machines[node].Vlans = _machines[node].Vlans.Add((vlan, RunsMinimal(node)));
+        return null;
+    }
 
     public IAsyncEnumerable<NodeResult> LoadedAsync(NodeBits nodes, AttemptId attempt, Pace pace, CancellationToken cancel) =>
         FanOut.Over(nodes, pace, LoadedAsync, n => Fault.Of(FaultCodes.BootNoDhcp, "no DHCP request came"), cancel);

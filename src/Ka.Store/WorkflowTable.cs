@@ -95,6 +95,10 @@ public sealed class WorkflowTable(Database database)
         }
     }
 
+    /// <summary>Workflows that run or have ended since then, as they are stored.</summary>
+    public ImmutableArray<string> Documents(DateTimeOffset since) => database.Read(c => c.Query<string>(
+        "select document from workflows where state = 'Running' or ended_at is null or ended_at >= @at", new { at = since.ToUnixTimeMilliseconds() }).ToImmutableArray());
+
     /// <summary>How many workflows there are of each kind and state, both in lower case.</summary>
     public ImmutableArray<(string Kind, string State, long Count)> Counts() => database.Read(c =>
         c.Query<(string, string, long)>("select lower(kind), lower(state), count(*) from workflows group by kind, state order by kind, state").ToImmutableArray());

@@ -20,10 +20,16 @@ static class DeployCommand
         command.Add(verify);
         var manner = new Manner(command);
         var wishes = new DeployWishes(command);
+        var waves = new Waves(command);
         command.SetAction(async (parsed, cancel) =>
         {
             if (manner.Misused(parsed) is { } misused)
                 return misused;
+            if (waves.Wanted(parsed) && manner.NoWait(parsed))
+            {
+                Console.Error.WriteLine("ka: --no-wait cannot go with --waves: a wave begins when the one before has ended");
+                return ExitCodes.Usage;
+            }
             if (selection.Read(parsed, out var wrong) is not { } nodes)
                 return wrong;
             if (AuthorizedKeys.Read(parsed.GetResult(keys) is not null, parsed.GetValue(keys)) is not { } authorized)
@@ -43,30 +49,35 @@ static class DeployCommand
                 name = $"{applied.Environment.Name}:{applied.Environment.Version}";
             }
             var (body, unread) = await wishes.OverAsync(new DeployBody(name!, nodes, authorized, DryRun: true, parsed.GetValue(verify)), parsed, server, cancel);
-            return body is null ? unread : await RunAsync(parsed, body, manner, server, cancel);
+            return body is null ? unread : await RunAsync(parsed, body, manner, waves, server, cancel);
         });
         return command;
     }
 
-    static async Task<int> RunAsync(ParseResult parsed, DeployBody body, Manner manner, Server server, CancellationToken cancel)
+    static async Task<int> RunAsync(ParseResult parsed, DeployBody body, Manner manner, Waves waves, Server server, CancellationToken cancel)
     {
-        if (manner.DryRun(parsed) || manner.Asks(parsed))
+        if (manner.DryRun(parsed) || manner.Asks(parsed) || waves.Wanted(parsed))
         {
             var plan = await server.PostAsync("api/v1/deployments", body, RestJson.Default.DeployBody, RestJson.Default.PlanReply, cancel);
-            if (plan.Value is null)
+            if (plan.Value is not { } would)
                 return Terminal.Say(plan.Problem!);
             if (manner.DryRun(parsed) && Common.IsJson(parsed))
-                Terminal.Json(plan.Value, RestJson.Default.PlanReply);
-            else
-                Show(plan.Value);
+                Terminal.Json(would, RestJson.Default.PlanReply);
+            else if (manner.DryRun(parsed) || manner.Asks(parsed))
+                Show(would);
             if (manner.DryRun(parsed))
             {
                 Console.Error.WriteLine("Nothing was changed.");
                 return ExitCodes.Done;
             }
-            Console.Error.Write($"Erase and install {plan.Value.Count} node(s)? [y/N] ");
-            if (Console.ReadLine()?.Trim().ToLowerInvariant() is not ("y" or "yes"))
-                return ExitCodes.Cancelled;
+            if (would.Count > 0 && manner.Asks(parsed))
+            {
+                Console.Error.Write($"Erase and install {would.Count} node(s)? [y/N] ");
+                if (Console.ReadLine()?.Trim().ToLowerInvariant() is not ("y" or "yes"))
+                    return ExitCodes.Cancelled;
+            }
+            if (waves.Wanted(parsed))
+                return await waves.RunAsync(parsed, body, would, manner, server, cancel);
         }
         var accepted = await server.CreateAsync("api/v1/deployments", body with { DryRun = false }, RestJson.Default.DeployBody, RestJson.Default.OperationReply, cancel);
         return accepted.Value is { } operation ? await manner.EndAsync(server, parsed, operation, cancel) : Terminal.Say(accepted.Problem!);
@@ -74,6 +85,10 @@ static class DeployCommand
 
     static void Show(PlanReply plan)
     {
+        if (plan.Skipped is { } skipped)
+            Console.WriteLine(Terminal.Safe($"Would leave alone, because they have {plan.Environment} already: {skipped}"));
+        if (plan.Count == 0)
+            return;
         var steps = string.Join(" → ", plan.Steps.Select(m => string.Join(", else ", m.Strategies.Select(s => s.Name.ToLowerInvariant() + (s.Retries > 0 ? $" (again {s.Retries}×)" : "")))));
         Console.WriteLine($"Would deploy {plan.Environment} (sha256:{plan.Sha256[..12]}…, {Terminal.Size(plan.Bytes)}, unpacks to {Terminal.Size(plan.UnpackedBytes)}) on {plan.Count} node(s): {plan.Nodes}");
         foreach (var erases in plan.Erases)

@@ -24,13 +24,16 @@ sealed class DeployWishes
 
     readonly Option<string?> _broadcast = new("--broadcast") { Description = "How the image comes to the nodes (default: the cluster's, else auto)" };
 
+    readonly Option<string?> _vlan = new("--vlan") { Description = "Put the nodes into this VLAN when their system boots" };
+    readonly Option<bool> _ifNeeded = new("--if-needed") { Description = "Leave nodes alone that have this very environment already" };
+
     readonly Option<bool> _drained = new("--drained") { Description = "Also nodes that are out of use (operators)" };
     readonly Option<int?> _confirm = new("--confirm-nodes") { Description = "How many nodes are meant, beyond what the site deploys at once without it" };
 
     public DeployWishes(Command command)
     {
         _broadcast.AcceptOnlyFromAmong([.. BroadcastWays.All.Select(w => w.Word())]);
-        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _profile, _broadcast, StragglerOptions.Policy, StragglerOptions.Floor, _drained, _confirm])
+        foreach (var option in (Option[])[_strategies, _noKexec, _noPartitioning, _noBootloader, _breakpoint, _tmp, _custom, _profile, _broadcast, StragglerOptions.Policy, StragglerOptions.Floor, _vlan, _ifNeeded, _drained, _confirm])
             command.Add(option);
     }
 
@@ -48,6 +51,8 @@ sealed class DeployWishes
             Broadcast = parsed.GetValue(_broadcast),
             Straggler = parsed.GetValue(StragglerOptions.Policy),
             Floor = parsed.GetValue(StragglerOptions.Floor),
+            Vlan = parsed.GetValue(_vlan),
+            IfNeeded = parsed.GetValue(_ifNeeded),
             Drained = parsed.GetValue(_drained),
             ConfirmNodes = parsed.GetValue(_confirm),
         };

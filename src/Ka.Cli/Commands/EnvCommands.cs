@@ -15,8 +15,9 @@ static class EnvCommands
         var apply = new Command("apply", "Register an environment from its description") { file };
         apply.SetAction((parsed, cancel) => ApplyAsync(parsed, parsed.GetValue(file)!, cancel));
         env.Add(apply);
-        var list = new Command("ls", "List environments");
-        list.SetAction(ListAsync);
+        var labels = new Option<string[]>("--label", "-l") { Description = "Only those with this label: KEY=VALUE or KEY, any number" };
+        var list = new Command("ls", "List environments") { labels };
+        list.SetAction((parsed, cancel) => ListAsync(parsed, parsed.GetValue(labels) ?? [], cancel));
         env.Add(list);
         var name = new Argument<string>("NAME") { Description = "NAME or NAME:VERSION" };
         var show = new Command("show", "Show one environment") { name };
@@ -32,6 +33,10 @@ static class EnvCommands
         var render = new Command("render", "Show the files of an environment as a node would get them") { rendered, path, node };
         render.SetAction((parsed, cancel) => RenderAsync(parsed, parsed.GetValue(rendered)!, parsed.GetValue(node)!, parsed.GetValue(path), cancel));
         env.Add(render);
+        env.Add(EnvTagCommands.Set());
+        env.Add(EnvTagCommands.Diff());
+        env.Add(EnvTagCommands.Export());
+        env.Add(EnvTagCommands.Collect());
         env.Add(TorrentCommand.Build());
         env.Add(ImportCommand.Build());
         env.Add(Neighbours.EnvBuild());
@@ -61,10 +66,10 @@ static class EnvCommands
         return applied.Value is { } done ? (done, ExitCodes.Done) : (null, Terminal.Say(applied.Problem!));
     }
 
-    static async Task<int> ListAsync(ParseResult parsed, CancellationToken cancel)
+    static async Task<int> ListAsync(ParseResult parsed, string[] labels, CancellationToken cancel)
     {
         using var server = Common.Connect(parsed);
-        var reply = await server.GetAsync("api/v1/environments", RestJson.Default.EnvironmentReplyArray, cancel);
+        var reply = await server.GetAsync("api/v1/environments" + (labels.Length == 0 ? "" : "?" + RightsCommands.Query([.. labels.Select(l => ("label", (string?)l))])), RestJson.Default.EnvironmentReplyArray, cancel);
         if (reply.Value is not { } environments)
             return Terminal.Say(reply.Problem!);
         switch (parsed.GetValue(Common.Output))
@@ -87,12 +92,20 @@ static class EnvCommands
 
     static (string Name, string? Version) Split(string text) => text.Split(':', 2) is [var name, var version] ? (name, version) : (text, null);
 
-    static async Task<int> ShowAsync(ParseResult parsed, string text, CancellationToken cancel)
+    /// <summary>The route of an environment.</summary>
+    /// <param name="text"><c>NAME</c> or <c>NAME:VERSION</c>.</param>
+    /// <param name="part">As in <c>/diff</c>.</param>
+    internal static string PathOf(string text, string part = "", string query = "")
     {
         var (name, version) = Split(text);
+        var words = string.Join('&', new[] { version is null ? "" : "version=" + Uri.EscapeDataString(version), query }.Where(w => w.Length > 0));
+        return $"api/v1/environments/{Uri.EscapeDataString(name)}{part}{(words.Length > 0 ? "?" + words : "")}";
+    }
+
+    static async Task<int> ShowAsync(ParseResult parsed, string text, CancellationToken cancel)
+    {
         using var server = Common.Connect(parsed);
-        var reply = await server.GetAsync(
-            $"api/v1/environments/{Uri.EscapeDataString(name)}{(version is null ? "" : "?version=" + Uri.EscapeDataString(version))}", RestJson.Default.EnvironmentReply, cancel);
+        var reply = await server.GetAsync(PathOf(text), RestJson.Default.EnvironmentReply, cancel);
         if (reply.Value is not { } e)
             return Terminal.Say(reply.Problem!);
         if (Common.IsJson(parsed))
@@ -102,7 +115,7 @@ static class EnvCommands
         }
         Terminal.Table(["KEY", "VALUE"],
         [
-            ["name", $"{e.Name}:{e.Version}"], ["description", e.Description], ["owner", e.Owner], ["visibility", e.Visibility], ["os", $"{e.Os} {e.Arch}"],
+            ["name", $"{e.Name}:{e.Version}"], ["description", e.Description], ["owner", e.Owner], ["visibility", e.Visibility], ["destructive", e.Destructive ? "yes" : "no"], ["alias", e.Alias ?? ""], ["labels", EnvTagCommands.Labels(e)], ["os", $"{e.Os} {e.Arch}"],
             ["image", $"{e.Kind}, {e.Compression}, {Terminal.Size(e.Bytes)}, unpacks to {Terminal.Size(e.UnpackedBytes)}"], ["digest", "sha256:" + e.Sha256],
             ["filesystem", e.FileSystem], ["kernel", e.Kernel], ["initrd", e.Initrd ?? ""], ["params", string.Join(' ', e.Params)], ["post-installs", string.Join(", ", e.PostInstalls)],
         ]);

@@ -35,6 +35,24 @@ sealed class Manner
 
     public bool DryRun(ParseResult parsed) => parsed.GetValue(_dryRun);
 
+    public bool Verbose(ParseResult parsed) => parsed.GetValue(_verbose);
+
+    public bool NoWait(ParseResult parsed) => parsed.GetValue(_noWait);
+
+    /// <summary>What is left of <c>--timeout</c>, in seconds; null without one.</summary>
+    public int? Rest(ParseResult parsed, TimeSpan gone) => parsed.GetValue(_timeout) is { } seconds ? Math.Max(0, seconds - (int)gone.TotalSeconds) : null;
+
+    /// <summary>The run on one of several servers; null where one is all there is.</summary>
+    static SiteRun? Several => SiteRun.Current is { Alone: false } run ? run : null;
+
+    /// <summary>Adds the id of an operation to the file that is to have it.</summary>
+    public void WriteId(ParseResult parsed, string id)
+    {
+        if (parsed.GetValue(_id) is { } file)
+            lock (Ids)
+                File.AppendAllText(file, $"{(Several is { } several ? several.Name + ":" : "")}{id}\n");
+    }
+
     public bool Asks(ParseResult parsed) => !DryRun(parsed) && !parsed.GetValue(_yes) && !Console.IsInputRedirected && Terminal.IsLive;
 
     /// <summary>What contradicts itself, said, with the exit status; null when all is well.</summary>
@@ -104,11 +122,12 @@ sealed class Manner
     /// <summary>What comes after an operation was accepted.</summary>
     public async Task<int> EndAsync(Server server, ParseResult parsed, OperationReply operation, CancellationToken cancel)
     {
-        var several = SiteRun.Current is { Alone: false } run ? run : null;
-        several?.Operation = operation;
-        if (parsed.GetValue(_id) is { } file)
-            lock (Ids)
-                File.AppendAllText(file, $"{(several is null ? "" : several.Name + ":")}{operation.Id}\n");
+        if (operation.Skipped is { } skipped)
+            Console.Error.WriteLine(Terminal.Safe($"ka: left alone, because they have {operation.Environment} already: {skipped}"));
+        if (operation.Id.Length == 0)
+            return ExitCodes.Done;
+        Several?.Operation = operation;
+        WriteId(parsed, operation.Id);
         if (parsed.GetValue(_noWait))
         {
             if (Common.IsJson(parsed))
@@ -118,10 +137,7 @@ sealed class Manner
             return ExitCodes.Done;
         }
         var (status, ended) = await Following.RunAsync(server, operation, parsed, parsed.GetValue(_verbose), parsed.GetValue(_timeout), cancel);
-        if (ended is null || several is null)
-            return ended is null ? status : await AfterAsync(parsed, ended.Id, ended.State, Names(ended.Ok), Names(ended.Failed), ended.Count, status, cancel);
-        several.Operation = ended;
-        return status;
+        return ended is null ? status : await AfterAsync(parsed, ended, status, cancel);
     }
 
     static readonly Lock Ids = new();
@@ -135,6 +151,13 @@ sealed class Manner
         return await AfterAsync(
             parsed, string.Join(',', runs.Where(r => r.Operation is not null).Select(r => $"{r.Name}:{r.Operation!.Id}")), status == ExitCodes.Done ? "done" : status == ExitCodes.SomeFailed ? "partial" : "failed",
             [.. runs.SelectMany(r => r.Ok.Select(n => $"{r.Name}:{n}"))], [.. runs.SelectMany(r => (r.Failed ?? []).Select(n => $"{r.Name}:{n}"))], all, status, CancellationToken.None);
+    }
+
+    /// <summary>What is to be done when everything has ended: files, count, script; of several servers when all have.</summary>
+    internal Task<int> AfterAsync(ParseResult parsed, OperationReply ended, int status, CancellationToken cancel)
+    {
+        Several?.Operation = ended;
+        return Several is null ? AfterAsync(parsed, ended.Id, ended.State, Names(ended.Ok), Names(ended.Failed), ended.Count, status, cancel) : Task.FromResult(status);
     }
 
     async Task<int> AfterAsync(ParseResult parsed, string id, string state, string[] nodesOk, string[] nodesFailed, int count, int status, CancellationToken cancel)

@@ -12,6 +12,13 @@ static class NamedFiles
     /// <param name="code">Of the faults that are found here.</param>
     public static async Task<(ApplyBody? Document, int Status)> SendAsync(string file, string route, string code, Server server, CancellationToken cancel)
     {
+        var (document, _, status) = await ReadAsync(file, route, code, server, send: true, cancel);
+        return (document, status);
+    }
+
+    /// <param name="send">False only makes the digests of the named files.</param>
+    public static async Task<(ApplyBody? Document, DescriptionFiles? Named, int Status)> ReadAsync(string file, string route, string code, Server server, bool send, CancellationToken cancel)
+    {
         string text;
         try
         {
@@ -20,23 +27,23 @@ static class NamedFiles
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             Console.Error.WriteLine($"ka: {file} cannot be read: {e.Message}  ({code})");
-            return (null, ExitCodes.BadData);
+            return (null, null, ExitCodes.BadData);
         }
         var document = new ApplyBody(file, text, ImmutableDictionary<string, string>.Empty);
         var named = await server.PostAsync(route, document, RestJson.Default.ApplyBody, RestJson.Default.DescriptionFiles, cancel);
         if (named.Value is not { } files)
-            return (null, Terminal.Say(named.Problem!));
+            return (null, null, Terminal.Say(named.Problem!));
         var digests = ImmutableDictionary.CreateBuilder<string, string>();
         foreach (var path in files.Paths)
         {
             if (Locate(path, file, code) is not { } local)
-                return (null, ExitCodes.BadData);
+                return (null, null, ExitCodes.BadData);
             await using (var stream = File.OpenRead(local))
                 digests[path] = Convert.ToHexStringLower(await SHA256.HashDataAsync(stream, cancel));
-            if (await server.SendFileAsync(local, digests[path], cancel) is { } problem)
-                return (null, Terminal.Say(problem));
+            if (send && await server.SendFileAsync(local, digests[path], cancel) is { } problem)
+                return (null, null, Terminal.Say(problem));
         }
-        return (document with { Files = digests.ToImmutable() }, ExitCodes.Done);
+        return (document with { Files = digests.ToImmutable() }, files, ExitCodes.Done);
     }
 
     /// <summary>A path of a document as a file here: bare or local:// beside the document.</summary>

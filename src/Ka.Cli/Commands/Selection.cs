@@ -15,8 +15,12 @@ sealed class Selection
     public readonly Option<string?> Without = new("--exclude", "-x") { Description = "But not these nodes" };
     public readonly Option<string?> File = new("--nodes-file") { Description = "File with node sets, one a line; - is standard input" };
 
-    public Selection(Command command)
+    readonly Func<string, string?> _variable;
+
+    /// <param name="variable">Of the environment, where a batch job's nodes are.</param>
+    public Selection(Command command, Func<string, string?>? variable = null)
     {
+        _variable = variable ?? Environment.GetEnvironmentVariable;
         command.Add(Nodes);
         command.Add(Without);
         command.Add(File);
@@ -94,13 +98,20 @@ sealed class Selection
         return nodes is not null;
     }
 
-    /// <summary>The node set as text; null, with the reason said and its exit status, when there is none. An empty selection never means all.</summary>
+    /// <summary>The node set as text; null, with the reason said and its exit status, when there is none. Inside a batch job the default is the
+    /// job's nodes; an empty selection never means all.</summary>
     public string? Read(ParseResult parsed, out int status)
     {
         var (nodes, file) = (parsed.GetValue(Nodes), parsed.GetValue(File));
         status = ExitCodes.Usage;
         if (SiteRun.Current?.Nodes is { } mine)
             return mine;
+        if (nodes is null && file is null && JobNodes.Find(_variable) is { } job)
+        {
+            (nodes, file) = (job.Nodes, job.File);
+            if (!Console.IsErrorRedirected)
+                Console.Error.WriteLine(Terminal.Safe($"ka: the nodes of {job.Job}: {nodes ?? file}"));
+        }
         if (nodes is null && file is null)
         {
             Console.Error.WriteLine("ka: name the nodes with -w or --nodes-file; an empty selection never means all  (nodes.empty)");

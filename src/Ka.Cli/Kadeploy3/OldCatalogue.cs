@@ -52,11 +52,19 @@ static class OldCatalogue
                 if (words["list"] is { } pattern)
                     words.Note($"the pattern '{pattern}' has no effect: everything is listed");
                 return words.Call("env", "ls");
+            case "toggle-destructive-tag":
+                return words.Call("env", "set", Versioned("toggle-destructive-tag"), "--toggle-destructive");
+            case "set-visibility-tag":
+                return words["visibility-tag"] is { } visibility
+                    ? words.Call("env", "set", Versioned("set-visibility-tag"), "--visibility", visibility)
+                    : words.Refused("Say which visibility: -t private, shared or public");
             case var verb:
                 return words.Refused(verb == "move-files"
                     ? "files are kept by their digest and never move"
                     : $"--{verb}: what is registered never changes; change the description, raise its version and add it");
         }
+
+        string Versioned(string verb) => version is null ? words[verb]! : $"{words[verb]}:{version}";
     }
 
     public static OldCall NodesOf(OldWords words, Func<string, string?> variable)

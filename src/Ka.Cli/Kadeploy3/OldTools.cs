@@ -109,8 +109,7 @@ public static class OldTools
         new("wait", null, OldValue.None, (w, v) => w.Options.Add(v == "no" ? "--no-wait" : "--wait")),
         Without("force", null, OldValue.None, "nodes that another operation holds are never taken; end it first: ka ops cancel ID"),
         Text("breakpoint", null), Text("custom-steps", null), Text("set-custom-operations", null),
-        Without("hook", null, OldValue.None, "this server has no hook at the end"),
-        Missing("vlan", null, OldValue.Required, "there is no driver for VLANs yet"),
+        Without("hook", null, OldValue.None, "the hooks of the site run after every operation"),
         Missing("set-pxe-profile", 'w', OldValue.Required, "write a boot profile (kernel, initrd, params) and use --boot-profile of ka"),
         Missing("set-pxe-pattern", null, OldValue.Required, "the kernel line of a boot profile has the words of each node in it: ka deploy --boot-profile"),
         Missing("upload-pxe-files", 'x', OldValue.Required, "a boot profile names its files, and they are sent: ka deploy --boot-profile"),
@@ -119,7 +118,7 @@ public static class OldTools
 
     static readonly ImmutableArray<OldOption> DeployOnly =
     [
-        Text("env-name", 'e'), Text("env-user", 'u'), Text("env-version", null), Text("env-file", 'a'), Without("env-arch", null, OldValue.Required, "the description says it"),
+        Same("vlan", null, "--vlan"), Text("env-name", 'e'), Text("env-user", 'u'), Text("env-version", null), Text("env-file", 'a'), Without("env-arch", null, OldValue.Required, "the description says it"),
         Without("block-device", 'b', OldValue.Required, "the cluster's layout says which disk"), Without("partition-number", 'p', OldValue.Required, "the cluster's layout says which partition"),
         Without("boot-partition", 'c', OldValue.Required, "the image's own boot loader is used"),
         new("key", 'k', OldValue.Optional, (w, v) => w.Values["key"] = v), Same("reformat-tmp", 'r', "--reformat-tmp"),
@@ -130,12 +129,13 @@ public static class OldTools
 
     static readonly ImmutableArray<OldOption> RebootOnly =
     [
+        Missing("vlan", null, OldValue.Required, "only a deployment puts nodes into a VLAN"),
         Text("reboot-kind", 'r'), Text("op-level", 'l'), SameFlag("check-destructive-tag", 'c', "--check-destructive"), Text("env-name", 'e'), Text("env-user", 'u'), Text("env-version", null),
         new("key", 'k', OldValue.Optional, (w, v) => w.Values["key"] = v),
         Without("partition-number", 'p', OldValue.Required, "the cluster's layout says which partition"), Without("block-device", 'b', OldValue.Required, "the cluster's layout says which disk"),
     ];
 
-    static readonly ImmutableArray<OldOption> PowerOnly = [Flag("on", null), Flag("off", null), Flag("status", null), Text("op-level", 'l')];
+    static readonly ImmutableArray<OldOption> PowerOnly = [Missing("vlan", null, OldValue.Required, "only a deployment puts nodes into a VLAN"), Flag("on", null), Flag("off", null), Flag("status", null), Text("op-level", 'l')];
 
     static OldCall Deploy(OldWords words, Func<string, string?> variable)
     {

@@ -19,6 +19,9 @@ public sealed record DeployOptions
     /// <summary>What the nodes boot from the network at the end in place of their local disk; null for the disk.</summary>
     public ProfileTemplate? Profile { get; init; }
 
+    /// <summary>Where the switch ports of the nodes are put; null leaves them.</summary>
+    public VlanWish? Vlan { get; init; }
+
     /// <summary>How the images come to the nodes; null in operations that were accepted before there was a choice.</summary>
     public BroadcastChoice? Broadcast { get; init; }
 }

@@ -77,7 +77,7 @@ public enum Visibility
 
 /// <summary>
 /// A registered operating system: a name, a version and everything that a deployment needs to know. (Plain Environment would
-/// clash with <see cref="System.Environment"/>.) Immutable once registered.
+/// clash with <see cref="System.Environment"/>.) What it is never changes once registered; what is said of it may: visibility, destructive tag, alias and labels.
 /// </summary>
 /// <param name="Os"><c>linux</c>, <c>xen</c>, <c>bsd</c>, <c>windows</c> or <c>other</c>, as Kadeploy3 names them.</param>
 /// <param name="FileSystem">Of the root; None when it is a raw image without one that can be mounted.</param>
@@ -103,6 +103,12 @@ public sealed record OsEnvironment(
 
     /// <summary>As people write it, <c>NAME:VERSION</c>; empty for none.</summary>
     public string Word => Name.Length == 0 ? "" : $"{Name}:{Version}";
+
+    /// <summary>Another name that leads to it; null for none.</summary>
+    public string? Alias { get; init; }
+
+    /// <summary>Words by which people sort their environments.</summary>
+    public ImmutableSortedDictionary<string, string> Labels { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
     /// <summary>Prepares the disk in place of partitioning, formatting and mounting; null for the layout of the cluster.</summary>
     public PostInstall? PreInstall { get; init; }

@@ -49,6 +49,22 @@ public static class FaultCodes
         "The serial line of the node ended or could not be opened.",
         "Read the evidence; a BMC gives its line to one session at a time. What was printed is kept: ka console NODE --log.");
 
+    // Images by address.
+    public static readonly FaultCode SourceRefused = Add("source.refused",
+        "The server does not fetch from this address.",
+        "Send the file from this machine ('file: NAME' beside the description), or let an administrator add the network to 'sources: { allow: [ADDRESS/PREFIX] }'.");
+    public static readonly FaultCode SourceFailed = Add("source.failed",
+        "An image could not be fetched from the address that its description names.",
+        "Read the evidence; try the address from the server's machine with 'curl -I ADDRESS'.");
+
+    // Switch ports.
+    public static readonly FaultCode VlanUnconfigured = Add("vlan.unconfigured",
+        "A VLAN was asked for, but the site has no program that puts nodes into one.",
+        "Write 'vlan: { command: [PROGRAM, \"{vlan}\", \"{nodes}\"] }' into the server's configuration, or leave out --vlan.");
+    public static readonly FaultCode VlanFailed = Add("vlan.failed",
+        "The site's program could not put the switch ports of the nodes into the VLAN.",
+        "Read the evidence; run the program of 'vlan' by hand with the same VLAN and nodes.");
+
     // Network boot.
     public static readonly FaultCode BootNoDhcp = Add("boot.no_dhcp",
         "After the reset no DHCP request of the node arrived.",

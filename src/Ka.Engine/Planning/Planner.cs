@@ -58,7 +58,7 @@ public static class Planner
             new("SetDeploymentEnv", [.. request.Cluster.MinimalEnv.Select(s => Strategies.MinimalEnv(s, request))]),
             new("BroadcastEnv", [.. request.Cluster.Install.Select(s => Strategies.Install(s, request))]),
             new("BootNewEnv", [.. (request.Needs.Kexec && !own ? request.Cluster : request.Cluster.WithoutKexec()).Boot
-                .Select(s => Strategies.Boot(s, own ? BootChoice.Profile : BootChoice.LocalDisk, request.Cluster.StepTimeout))]),
+                .Select(s => Strategies.Boot(s, own ? BootChoice.Profile : BootChoice.LocalDisk, request.Cluster.StepTimeout, request.Options.Vlan?.Name))]),
         ];
         macros = OperationPlacement.Insert(macros, request.Cluster.Operations, faults);
         macros = BreakpointPlacement.CutOff(macros, request.Options.Breakpoint, faults);

@@ -19,7 +19,7 @@ static class Strategies
         return settings.Do switch
         {
             "untrusted" => new Strategy("Untrusted", settings.Retries,
-                [choose, new PowerReboot(LevelOf(settings.Level), settings.Timeout), wait, .. Disk(request, ownsDisk: true)]),
+                [choose, .. Vlan(request.Options.Vlan?.Default, step), new PowerReboot(LevelOf(settings.Level), settings.Timeout), wait, .. Disk(request, ownsDisk: true)]),
             "kexec" => new Strategy("Kexec", settings.Retries,
                 [choose, new SystemStep(SystemTask.KexecMinimal, "kexec_minimal", settings.Timeout), wait, .. Disk(request, ownsDisk: true)]),
             "trusted" => new Strategy("Trusted", settings.Retries,
@@ -81,25 +81,31 @@ static class Strategies
         return new Strategy(way.ToString(), settings.Retries, steps.ToImmutable());
     }
 
+    static ImmutableArray<MicroStep> Vlan(string? vlan, TimeSpan step) => vlan is null ? [] : [new SetVlan(vlan, step)];
+
+    /// <summary>A VLAN is set when the boot has been caused: nothing that an agent is told could reach it there.</summary>
     /// <param name="choice">What the machines boot: the local disk, or the profile of the request.</param>
-    public static Strategy Boot(StrategySettings settings, BootChoice choice, TimeSpan step) => settings.Do switch
+    public static Strategy Boot(StrategySettings settings, BootChoice choice, TimeSpan step, string? vlan) => settings.Do switch
     {
         "kexec" => new Strategy("Kexec", settings.Retries,
         [
             new ChooseBoot(choice, step),
             new AgentStep(AgentTask.Kexec, "kexec", step),
+            .. Vlan(vlan, step),
             new AwaitDeployed(settings.Timeout),
         ]),
         "classical" => new Strategy("Classical", settings.Retries,
         [
             new ChooseBoot(choice, step),
             new AgentStep(AgentTask.Reboot, "reboot_from_minimal", step),
+            .. Vlan(vlan, step),
             new AwaitDeployed(settings.Timeout),
         ]),
         "hard-reboot" => new Strategy("HardReboot", settings.Retries,
         [
             new ChooseBoot(choice, step),
             new PowerReboot(LevelOf(settings.Level), settings.Timeout),
+            .. Vlan(vlan, step),
             new AwaitDeployed(settings.Timeout),
         ]),
         var unknown => throw Unknown(unknown),

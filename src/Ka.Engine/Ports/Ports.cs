@@ -141,6 +141,16 @@ public interface IBroadcast
     IAsyncEnumerable<NodeResult> SendAsync(NodeBits nodes, int part, AttemptId attempt, Pace pace, CancellationToken cancel);
 }
 
+/// <summary>The switch ports of nodes.</summary>
+public interface INetwork
+{
+    /// <summary>Puts the ports into a VLAN; those that are there already stay.</summary>
+    IAsyncEnumerable<NodeResult> PlaceAsync(NodeBits nodes, string vlan, AttemptId attempt, Pace pace, CancellationToken cancel);
+}
+
 /// <summary>Everything outside the engine, for one workflow.</summary>
 /// <param name="Broadcast">The port of each way to broadcast.</param>
-public sealed record World(TimeProvider Clock, IPower Power, IBoot Boot, IPresence Presence, IAgents Agents, Func<BroadcastWay, IBroadcast> Broadcast, ISystems Systems);
+public sealed record World(TimeProvider Clock, IPower Power, IBoot Boot, IPresence Presence, IAgents Agents, Func<BroadcastWay, IBroadcast> Broadcast, ISystems Systems)
+{
+    public required INetwork Network { get; init; }
+}

@@ -32,6 +32,13 @@ public sealed record PowerStep(PowerAction Action, Level Start, TimeSpan Turn)
             run.Nodes, Action, (Level)Math.Min((int)Level.VeryHard, (int)Start + run.Try), run.Attempt, new Pace(run.Windows.Reboot, TurnTimeout, world.Clock), cancel);
 }
 
+/// <summary>Puts the switch ports of the nodes into a VLAN.</summary>
+public sealed record SetVlan(string Vlan, TimeSpan Turn) : MicroStep("set_vlan", Turn)
+{
+    public override IAsyncEnumerable<NodeResult> RunAsync(World world, StepRun run, CancellationToken cancel) =>
+        world.Network.PlaceAsync(run.Nodes, Vlan, run.Attempt, new Pace(run.Windows.Agents, TurnTimeout, world.Clock), cancel);
+}
+
 /// <summary>Waits until each node has fetched the kernel of its boot profile.</summary>
 public sealed record AwaitLoaded(TimeSpan Turn) : MicroStep("await_loaded", Turn)
 {

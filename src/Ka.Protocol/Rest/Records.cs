@@ -33,6 +33,12 @@ public sealed record DeployBody(string Environment, string Nodes, ImmutableArray
     /// <summary>Where the nodes are left as they are: <c>MACRO</c> or <c>MACRO:STEP</c>.</summary>
     public string? Breakpoint { get; init; }
 
+    /// <summary>VLAN into which the switch ports of the nodes are put when their system boots; null leaves it to the site.</summary>
+    public string? Vlan { get; init; }
+
+    /// <summary>Leaves nodes alone that have this very environment already.</summary>
+    public bool IfNeeded { get; init; }
+
     /// <summary>Makes this file system on the partition named <c>tmp</c>.</summary>
     public string? ReformatTmp { get; init; }
 
@@ -62,6 +68,9 @@ public sealed record PlanReply(
 
     /// <summary>The way to broadcast, and why: <c>chain (asked for)</c>.</summary>
     public string? Broadcast { get; init; }
+
+    /// <summary>Nodes that are left alone because they have the environment already, or null.</summary>
+    public string? Skipped { get; init; }
 }
 
 /// <summary>A boot profile as one node gets it.</summary>
@@ -120,6 +129,9 @@ public sealed record OperationReply(
 
     /// <summary>The way to broadcast, and why: <c>chain (asked for)</c>; null where there was no choice.</summary>
     public string? Broadcast { get; init; }
+
+    /// <summary>Only when it is accepted: nodes that are left alone because they have the environment already, or null. Without any other node the id is empty and nothing begins.</summary>
+    public string? Skipped { get; init; }
 }
 
 /// <summary>Where one node is.</summary>
@@ -182,7 +194,16 @@ public sealed record EnvironmentReply(
     string? Initrd,
     ImmutableArray<string> Params,
     ImmutableArray<string> PostInstalls,
-    DateTimeOffset RegisteredAt);
+    DateTimeOffset RegisteredAt)
+{
+    /// <summary>Deploying it destroys what others need.</summary>
+    public bool Destructive { get; init; }
+
+    /// <summary>Another name that leads to it, or null.</summary>
+    public string? Alias { get; init; }
+
+    public ImmutableSortedDictionary<string, string> Labels { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+}
 
 /// <summary>Registers what a description says. Files named in it are referred to by digest; the client has sent them before.</summary>
 /// <param name="File">Name for error messages.</param>
@@ -191,7 +212,7 @@ public sealed record EnvironmentReply(
 public sealed record ApplyBody(string File, string Text, ImmutableDictionary<string, string> Files);
 
 /// <summary>What came of it.</summary>
-/// <param name="Change"><c>created</c> or <c>unchanged</c>.</param>
+/// <param name="Change"><c>created</c>, <c>unchanged</c>, or <c>updated</c> when only visibility, destructive tag, alias or labels are others.</param>
 public sealed record ApplyReply(string Change, EnvironmentReply Environment);
 
 /// <summary>Files of an environment as one node would get them.</summary>

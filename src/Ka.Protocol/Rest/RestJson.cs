@@ -12,6 +12,11 @@ namespace Ka.Protocol.Rest;
     AllowDuplicateProperties = false,
     RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(DeployBody))]
+[JsonSerializable(typeof(TagsBody))]
+[JsonSerializable(typeof(CollectBody))]
+[JsonSerializable(typeof(CollectReply))]
+[JsonSerializable(typeof(DiffReply))]
+[JsonSerializable(typeof(ExportReply))]
 [JsonSerializable(typeof(PlanReply))]
 [JsonSerializable(typeof(NodeSshReply))]
 [JsonSerializable(typeof(VerifyBody))]

@@ -12,13 +12,14 @@ namespace Ka.Server.Api;
 public sealed class Acceptance(WorkflowTable workflows, OutOfUseTable outOfUse, WorkflowHost host)
 {
     /// <param name="dryRun">Only say what would be.</param>
+    /// <param name="skipped">Nodes that are left alone because nothing has to be done there, for the reply; null for none.</param>
     /// <param name="drained">Nodes that are out of use are meant, too.</param>
-    public async Task<IResult> AcceptAsync(Workflow workflow, bool dryRun, CancellationToken cancel, bool drained = false)
+    public async Task<IResult> AcceptAsync(Workflow workflow, bool dryRun, CancellationToken cancel, bool drained = false, string? skipped = null)
     {
         if (Refusal(workflow.NodeNames, drained) is { } refused)
             return Problems.Of(refused);
         if (dryRun)
-            return Results.Json(Reply(workflow, 0), RestJson.Default.OperationReply);
+            return Results.Json(Reply(workflow, 0) with { Skipped = skipped }, RestJson.Default.OperationReply);
         var (fence, busy) = await Task.Run(() => workflows.Accept(workflow), cancel);
         if (!busy.IsEmpty)
             return Problems.Of(Busy(busy));
@@ -26,7 +27,7 @@ public sealed class Acceptance(WorkflowTable workflows, OutOfUseTable outOfUse, 
         // Between the look and the start somebody may have stopped everything; who stops ends what runs after having written it down.
         if (outOfUse.Stopped() is { } late)
             host.Cancel(workflow.Id, late.By, NodeUse.Stopped(late));
-        return Results.Json(Reply(workflow, fence), RestJson.Default.OperationReply, statusCode: StatusCodes.Status201Created);
+        return Results.Json(Reply(workflow, fence) with { Skipped = skipped }, RestJson.Default.OperationReply, statusCode: StatusCodes.Status201Created);
     }
 
     /// <summary>Why nothing may begin on these nodes, or null.</summary>

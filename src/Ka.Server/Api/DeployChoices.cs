@@ -13,13 +13,23 @@ namespace Ka.Server.Api;
 /// <summary>What a person asks for beside environment and nodes, put over what the cluster says.</summary>
 static class DeployChoices
 {
-    public static DeployOptions Options(DeployBody body, FileStore files, ICollection<Fault> faults) => new()
+    public static DeployOptions Options(DeployBody body, VlanSettings? vlan, FileStore files, ICollection<Fault> faults) => new()
     {
         Partitioning = !body.NoPartitioning,
         Bootloader = !body.NoBootloader,
         Breakpoint = body.Breakpoint,
+        Vlan = Vlan(body.Vlan, vlan, faults),
         Profile = body.BootProfile is { } profile ? Profile(profile, files, faults) : null,
     };
+
+    static VlanWish? Vlan(string? name, VlanSettings? settings, ICollection<Fault> faults)
+    {
+        if (name is not null && settings is null)
+            faults.Add(Fault.Of(FaultCodes.VlanUnconfigured, $"VLAN '{DocumentError.Cut(name)}' was asked for, but the site's configuration has no 'vlan'"));
+        if (name is not null && !VlanWish.IsName(name))
+            faults.Add(Fault.Of(FaultCodes.RequestInvalid, $"'{DocumentError.Cut(name)}' is no VLAN: up to 32 letters, digits, '-' and '_' are expected"));
+        return name is null && settings?.Default is null ? null : new VlanWish(name, settings?.Default);
+    }
 
     internal static ProfileTemplate? Profile(ApplyBody document, FileStore files, ICollection<Fault> faults)
     {

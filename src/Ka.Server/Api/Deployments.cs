@@ -56,7 +56,7 @@ public static partial class Deployments
         }).Needs(Audience.Users, Right.Deploy).Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
 
     static async Task<IResult> PostAsync(
-        HttpRequest request, Requester who, NodeRights rights, Site site, EnvironmentCatalogue catalogue, NodeTable nodes, FileStore files, Acceptance acceptance,
+        HttpRequest request, Requester who, NodeRights rights, Site site, EnvironmentCatalogue catalogue, NodeTable nodes, AlreadyDeployed already, FileStore files, Acceptance acceptance,
         TimeProvider clock, CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.DeployBody, cancel);
@@ -74,21 +74,25 @@ public static partial class Deployments
             return Problems.Of(denied);
         if (acceptance.Refusal(cluster!.Nodes.Select(n => n.Name), body.Drained) is { } notNow)
             return Problems.Of(notNow);
-        if (!body.DryRun && set!.Count > site.Configuration.AtOnceLimit && body.ConfirmNodes != set.Count)
+        var skipped = body.IfNeeded ? already.Of(set!, environment!) : NodeSet.Empty;
+        if (skipped.Count == set!.Count)
+            return Nothing(who.Caller, environment!, skipped, body.DryRun, clock.GetUtcNow());
+        (cluster, set) = (cluster with { Nodes = [.. cluster.Nodes.Where(n => !skipped.Contains(NodeName.Parse(n.Name)))] }, set - skipped);
+        if (!body.DryRun && set.Count > site.Configuration.AtOnceLimit && body.ConfirmNodes != set.Count)
             return Problems.Of(Fault.Of(FaultCodes.NodesProtected, $"{set.Count} nodes, more than the {site.Configuration.AtOnceLimit} that the site deploys at once without being told how many"));
         var ground = Ground(cluster!, nodes, site);
         (cluster, var broadcast) = BroadcastChoices.Settle(DeployChoices.Over(cluster!, body, files, faults), body, environment!, ground, faults);
         faults.AddRange(BroadcastChoices.Check(cluster, environment!, ground));
         var asked = new DeployRequest(environment!, cluster, cluster.Nodes, !body.AuthorizedKeys.IsDefaultOrEmpty, ground.SmallestDisk, verify)
         {
-            Options = DeployChoices.Options(body, files, faults) with { Broadcast = broadcast },
+            Options = DeployChoices.Options(body, site.Configuration.Vlan, files, faults) with { Broadcast = broadcast },
         };
         var outcome = Planner.Plan(asked);
         faults.AddRange(outcome.Faults);
         if (faults.Count > 0)
             return Problems.Of(faults);
         if (body.DryRun)
-            return Results.Json(Reply(asked, outcome.Plan!, set!, nodes), RestJson.Default.PlanReply);
+            return Results.Json(Reply(asked, outcome.Plan!, set, nodes) with { Skipped = Said(skipped) }, RestJson.Default.PlanReply);
         if (site.MinimalFault() is { } missing)
             return Problems.Of(missing);
         if (verify != VerifyMode.None && environment!.Image.Kind == ImageKind.Tar && (await Task.Run(() => FileManifests.FindOrMake(files, environment!.Image, cancel), cancel)).Fault is { } noManifest)
@@ -102,7 +106,7 @@ public static partial class Deployments
         {
             Options = asked.Options,
         };
-        return await acceptance.AcceptAsync(workflow, dryRun: false, cancel, body.Drained);
+        return await acceptance.AcceptAsync(workflow, dryRun: false, cancel, body.Drained, Said(skipped));
     }
 
     internal static OsEnvironment? FindEnvironment(EnvironmentCatalogue catalogue, Caller caller, string text, List<Fault> faults)
@@ -201,6 +205,16 @@ public static partial class Deployments
         BootProfile = asked.Options.Profile is { } profile ? Planned(profile, asked) : null,
         Broadcast = Said(asked.Options.Broadcast),
     };
+
+    /// <summary>The reply when every node has the environment already.</summary>
+    static IResult Nothing(Caller caller, OsEnvironment environment, NodeSet skipped, bool dryRun, DateTimeOffset now) => dryRun
+        ? Results.Json(
+            new PlanReply(environment.Word, environment.Image.Sha256, environment.Image.Bytes, environment.Image.UnpackedBytes, "", 0, [], []) { Skipped = Said(skipped) }, RestJson.Default.PlanReply)
+        : Results.Json(
+            new OperationReply("", "deploy", caller.Name, "done", environment.Word, "", 0, "", "", now, now, 0, [], []) { Wish = environment.Word, Skipped = Said(skipped) },
+            RestJson.Default.OperationReply);
+
+    static string? Said(NodeSet skipped) => skipped.IsEmpty ? null : skipped.ToString();
 
     /// <summary>The way to broadcast and why it is taken, in one line.</summary>
     internal static string? Said(BroadcastChoice? choice) => choice is null ? null : $"{choice.Way} ({choice.Why})";

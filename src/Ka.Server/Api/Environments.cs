@@ -29,7 +29,9 @@ public static class Environments
         routes.MapPut("/api/v1/files/{sha256}", PutAsync).Needs(Audience.Users, Right.Environments).Produces(StatusCodes.Status204NoContent);
     }
 
-    static IResult List(Requester who, EnvironmentCatalogue catalogue) => Results.Json(catalogue.All().Where(who.Caller.Sees).Select(Reply).ToImmutableArray(), RestJson.Default.ImmutableArrayEnvironmentReply);
+    /// <param name="label">As in <c>KEY=VALUE</c> or <c>KEY</c>, any number; all must be there.</param>
+    static IResult List(string[]? label, Requester who, EnvironmentCatalogue catalogue) => Results.Json(
+        catalogue.All().Where(e => who.Caller.Sees(e) && EnvironmentLabels.Have(e.Labels, label ?? [])).Select(Reply).ToImmutableArray(), RestJson.Default.ImmutableArrayEnvironmentReply);
 
     static IResult Show(string name, int? version, Requester who, EnvironmentCatalogue catalogue) => catalogue.FindFor(who.Caller, name, version) is { } found
         ? Results.Json(Reply(found), RestJson.Default.EnvironmentReply)
@@ -75,11 +77,16 @@ public static class Environments
         var (description, errors) = DescriptionReader.Read(body.File, body.Text);
         return description is null
             ? Invalid(body, errors)
-            : Results.Json(new DescriptionFiles(description.Name, description.Version, [.. description.Files.Select(f => f.Path).Distinct()]), RestJson.Default.DescriptionFiles);
+            : Results.Json(new DescriptionFiles(description.Name, description.Version, [.. description.Files.Select(f => f.Path).Distinct().Where(p => !HttpSources.IsAddress(p))]), RestJson.Default.DescriptionFiles);
     }
 
-    static IResult Head(string sha256, FileStore files) =>
-        FileStore.IsDigest(sha256) && files.Has(sha256) ? Results.NoContent() : Results.NotFound();
+    static IResult Head(string sha256, FileStore files, TimeProvider clock)
+    {
+        if (!FileStore.IsDigest(sha256) || !files.Has(sha256))
+            return Results.NotFound();
+        files.Touch(sha256, clock.GetUtcNow());
+        return Results.NoContent();
+    }
 
     static async Task<IResult> PutAsync(string sha256, HttpRequest request, FileStore files, CancellationToken cancel)
     {
@@ -88,7 +95,7 @@ public static class Environments
         return await files.PutAsync(sha256, request.Body, cancel) is { } fault ? Problems.Of(fault) : Results.NoContent();
     }
 
-    static async Task<IResult> ApplyAsync(HttpRequest request, Requester who, EnvironmentCatalogue catalogue, FileStore files, TimeProvider clock, CancellationToken cancel)
+    static async Task<IResult> ApplyAsync(HttpRequest request, Requester who, EnvironmentCatalogue catalogue, FileStore files, HttpSources sources, TimeProvider clock, CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.ApplyBody, cancel);
         if (body is null)
@@ -96,7 +103,10 @@ public static class Environments
         var (description, errors) = DescriptionReader.Read(body.File, body.Text);
         if (description is null)
             return Invalid(body, errors);
-        var (environment, refused) = await Task.Run(() => Registrar.Register(description, body.Files, files, clock.GetUtcNow(), cancel), cancel);
+        var (digests, refused) = await sources.FetchAsync(description, body.Files, cancel);
+        OsEnvironment? environment = null;
+        if (refused is null)
+            (environment, refused) = await Task.Run(() => Registrar.Register(description, digests, files, clock.GetUtcNow(), cancel), cancel);
         if (environment is null)
             return refused!.At is { } at
                 ? Problems.Of(
@@ -104,14 +114,24 @@ public static class Environments
                     [new ProblemError(at.ToString(), refused.Fault.Message, null, null, new DocumentError(refused.Fault.Code.Text, at, refused.Fault.Message).Render(body.Text))])
                 : Problems.Of(refused.Fault);
         environment = environment with { Owner = who.Caller.Name };
-        if (catalogue.RefuseRegistration(who.Caller, environment) is { } denied)
+        if ((catalogue.RefuseRegistration(who.Caller, environment) ?? Catalogue.RefuseTags(catalogue, who.Caller, environment, environment)) is { } denied)
             return Problems.Of(denied);
         if (catalogue.Find(environment.Name, environment.Version) is { } existing)
             return Registrar.SameContent(existing, environment)
-                ? Results.Json(new ApplyReply("unchanged", Reply(existing)), RestJson.Default.ApplyReply)
+                ? Results.Json(Retagged(catalogue, existing, environment), RestJson.Default.ApplyReply)
                 : Problems.Of(Fault.Of(FaultCodes.EnvironmentExists, $"{environment.Name}:{environment.Version} exists with another content"));
         catalogue.Add(environment);
         return Results.Json(new ApplyReply("created", Reply(environment)), RestJson.Default.ApplyReply, statusCode: StatusCodes.Status201Created);
+    }
+
+    /// <summary>What is registered already, with the tags of the description.</summary>
+    static ApplyReply Retagged(EnvironmentCatalogue catalogue, OsEnvironment existing, OsEnvironment described)
+    {
+        if (Registrar.SameTags(existing, described))
+            return new ApplyReply("unchanged", Reply(existing));
+        var updated = existing with { Visibility = described.Visibility, Destructive = described.Destructive, Alias = described.Alias, Labels = described.Labels };
+        catalogue.Replace(updated);
+        return new ApplyReply("updated", Reply(updated));
     }
 
     static IResult Remove(string name, int version, Requester who, EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, TorrentSource torrents, Hosting.ServerSecrets secrets)
@@ -120,6 +140,7 @@ public static class Environments
             return Unknown($"{name}:{version}");
         if (EnvironmentRights.RefuseRemoval(who.Caller, environment) is { } denied)
             return Problems.Of(denied);
+        name = environment.Name;
         var running = workflows.Running();
         if (running.FirstOrDefault(w => w.Workflow.Environment.Name == name && w.Workflow.Environment.Version == version) is { } user)
             return Problems.Of(Fault.Of(FaultCodes.EnvironmentInUse, $"{name}:{version} is being deployed by {user.Workflow.Id}"));
@@ -134,14 +155,14 @@ public static class Environments
         return Results.NoContent();
     }
 
-    static IResult Invalid(ApplyBody body, ImmutableArray<DocumentError> errors) =>
+    internal static IResult Invalid(ApplyBody body, ImmutableArray<DocumentError> errors) =>
         Problems.Of(StatusCodes.Status422UnprocessableEntity, FaultCodes.EnvironmentInvalid, $"{body.File} has {errors.Length} error(s)", errors, body.Text);
 
-    static IResult Unknown(string name) =>
+    internal static IResult Unknown(string name) =>
         Problems.Of(Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{DocumentError.Cut(name)}'"));
 
     internal static EnvironmentReply Reply(OsEnvironment e) => new(
         e.Name, e.Version, e.Owner, e.Description, e.Visibility.ToString().ToLowerInvariant(), e.Arch, e.Os, e.Image.Sha256, e.Image.Bytes, e.Image.UnpackedBytes,
         e.Image.Kind.ToString().ToLowerInvariant(), e.Image.Compression.ToString().ToLowerInvariant(), e.FileSystem.ToString().ToLowerInvariant(),
-        e.Boot.Kernel, e.Boot.Initrd, e.Boot.Params, [.. e.PostInstalls.Select(p => p.Name)], e.RegisteredAt);
+        e.Boot.Kernel, e.Boot.Initrd, e.Boot.Params, [.. e.PostInstalls.Select(p => p.Name)], e.RegisteredAt) { Destructive = e.Destructive, Alias = e.Alias, Labels = e.Labels };
 }

@@ -3,6 +3,7 @@ using System.Net;
 using Ka.Boot;
 using Ka.Core.Clusters;
 using Ka.Core.NodeSets;
+using Ka.Server.Environments;
 
 namespace Ka.Server.Configuration;
 
@@ -40,6 +41,15 @@ public sealed record SiteConfiguration(
     int NodeLimit)
 {
     public AuthSettings Auth { get; init; } = AuthSettings.Default;
+
+    /// <summary>Programs that are told how each operation ended, in order.</summary>
+    public ImmutableArray<EndHook> Hooks { get; init; } = [];
+
+    /// <summary>From where images may be fetched.</summary>
+    public SourcePolicy Sources { get; init; } = SourcePolicy.Default;
+
+    /// <summary>Null where deployments cannot choose a VLAN.</summary>
+    public VlanSettings? Vlan { get; init; }
 
     /// <summary>Most nodes of one deployment that does not say how many it means.</summary>
     public int AtOnceLimit { get; init; } = int.MaxValue;

@@ -29,7 +29,7 @@ public static class SiteReader
         if (Load(path, findings) is not { } file)
             return new SiteReading(null, findings.ToImmutable());
         var binder = new YamlBinder();
-        var root = binder.Mapping(file.Root, "the server configuration", "server", "auth", "boot", "minimal", "clusters", "groups", "limits");
+        var root = binder.Mapping(file.Root, "the server configuration", "server", "auth", "boot", "minimal", "clusters", "groups", "limits", "hooks", "vlan", "sources");
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         var server = root.Section("server", "name", "state", "users", "nodes");
         var nodes = server.Section("nodes", "address", "http", "agent", "chain", "torrent");
@@ -45,6 +45,9 @@ public static class SiteReader
             root.Section("limits", "nodes", "at-once").Int("nodes", 1, 1_000_000, 10_000))
         {
             AtOnceLimit = root.Section("limits", "nodes", "at-once").Int("at-once", 1, 1_000_000, int.MaxValue),
+            Vlan = VlanReader.Read(root, folder),
+            Sources = SourcesReader.Read(root),
+            Hooks = HooksReader.Read(binder, root, folder),
             Auth = AuthReader.Read(root.Section("auth", "admins", "operators", "viewers", "htpasswd", "certificate", "key"), folder),
         };
         foreach (var twice in new[] { site.Nodes.Http, site.Nodes.Agent, site.Nodes.Chain, site.Nodes.Torrent }.GroupBy(p => p).Where(g => g.Count() > 1))

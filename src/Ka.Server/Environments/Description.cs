@@ -44,6 +44,10 @@ public sealed record Description(
 
     public BootLoader Loader { get; init; }
 
+    public string? Alias { get; init; }
+
+    public ImmutableSortedDictionary<string, string> Labels { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
     public ImmutableSortedDictionary<string, string> Variables { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
 
     public ImmutableArray<TemplateFile> Templates { get; init; } = [];
@@ -94,13 +98,51 @@ public static partial class DescriptionReader
             [.. (boot.OptionalText("params") ?? boot.Text("kernel_params", "")).Split(' ', StringSplitOptions.RemoveEmptyEntries)],
             [.. PostInstalls(top, binder)], boot.At, first.DigestAt, [first, .. ImageSection.More(top, binder)])
         {
+            Alias = Alias(top),
+            Labels = Labels(binder, top),
             Loader = boot.Choice("loader", BootLoader.Auto),
             PreInstall = top.Node("preinstall") is { } pre ? PostInstall(binder.Mapping(pre, "the pre-install", InstallKeys)) : null,
             Variables = InstallsReader.Variables(binder, top, "custom_variables", Code),
             Templates = [.. TemplateReader.Read(binder, top)],
             Network = Network(top),
         };
+        RefuseUnpinned(description, binder);
         return (binder.HasErrors ? null : description, binder.Findings);
+    }
+
+    /// <summary>What the server fetches by itself must be known byte for byte before.</summary>
+    static void RefuseUnpinned(Description description, YamlBinder binder)
+    {
+        foreach (var image in description.Images.Where(i => HttpSources.IsAddress(i.File.Path) && i.Digest is null))
+            binder.Refuse(image.File.At, Code, "an image that is fetched needs its digest", null, "digest: \"sha256:…\" beside it");
+        foreach (var file in description.Installs.SelectMany(p => new[] { p.Archive, p.Script }).OfType<NamedFile>().Where(f => HttpSources.IsAddress(f.Path)))
+            binder.Refuse(file.At, Code, $"'{DocumentError.Cut(file.Path)}': only images are fetched", null, "a file beside the description");
+    }
+
+    public static bool IsName(string text) => Name().IsMatch(text);
+
+    static string? Alias(YamlSection top)
+    {
+        if (top.OptionalText("alias") is not { Length: > 0 } alias)
+            return null;
+        if (!IsName(alias))
+            top.Refuse("alias", Code, $"'{DocumentError.Cut(alias)}' is no environment name", "1 to 64 letters, digits, '.', '_', '+' or '-', beginning with a letter or digit");
+        return alias;
+    }
+
+    static ImmutableSortedDictionary<string, string> Labels(YamlBinder binder, YamlSection top)
+    {
+        var labels = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+        foreach (var entry in top.Names("labels"))
+            if (binder.Scalar(entry.Value, $"the label {entry.Key}") is { } value)
+            {
+                if (!EnvironmentLabels.IsKey(entry.Key) || !EnvironmentLabels.IsValue(value.Text))
+                    binder.Refuse(entry.KeyAt, Code, $"'{DocumentError.Cut(entry.Key)}' is no label", EnvironmentLabels.Form);
+                labels[entry.Key] = value.Text;
+            }
+        if (labels.Count > EnvironmentLabels.CountLimit)
+            top.Refuse("labels", Code, $"{labels.Count} labels", $"at most {EnvironmentLabels.CountLimit}");
+        return labels.ToImmutable();
     }
 
     /// <summary>The compression that a file name tells.</summary>

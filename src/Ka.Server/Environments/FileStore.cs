@@ -28,8 +28,19 @@ public sealed class FileStore
 
     public bool Has(string sha256) => File.Exists(PathOf(sha256));
 
+    /// <summary>Notes that somebody is about to use a file, so that it is not collected before they have.</summary>
+    public void Touch(string sha256, DateTimeOffset now) => File.SetLastWriteTimeUtc(PathOf(sha256), now.UtcDateTime);
+
+    /// <summary>Every file that has its digest as name.</summary>
+    public IEnumerable<StoredFile> All() =>
+        from path in Directory.EnumerateFiles(_root, "*", new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = 1, AttributesToSkip = 0 })
+        let file = new FileInfo(path)
+        where IsDigest(file.Name) && file.Directory!.Name == file.Name[..2]
+        select new StoredFile(file.Name, file.Length, new DateTimeOffset(file.LastWriteTimeUtc));
+
     /// <summary>Takes bytes under the digest that the sender claims; other bytes leave nothing behind.</summary>
-    public async Task<Fault?> PutAsync(string sha256, Stream content, CancellationToken cancel)
+    /// <param name="limit">Most bytes that are taken.</param>
+    public async Task<Fault?> PutAsync(string sha256, Stream content, CancellationToken cancel, long limit = SizeLimit)
     {
         var temporary = Path.Combine(_root, "incoming", Path.GetRandomFileName());
         try
@@ -44,8 +55,8 @@ public sealed class FileStore
                 {
                     hash.AppendData(buffer, 0, n);
                     await file.WriteAsync(buffer.AsMemory(0, n), cancel);
-                    if ((total += n) > SizeLimit)
-                        return Fault.Of(FaultCodes.RequestTooLarge, $"files larger than {SizeLimit} bytes are not taken");
+                    if ((total += n) > limit)
+                        return Fault.Of(FaultCodes.RequestTooLarge, $"files larger than {limit} bytes are not taken");
                 }
                 if (DurableFile.Sync(file) is { } fault)
                     return fault;

@@ -87,6 +87,8 @@ public static class Registrar
         Parts = images.Length == 1 ? null : [.. images.Skip(1).Select((image, i) => new ImagePart(description.Images[i + 1].Partition, image))],
         Files = description.Templates,
         Network = description.Network,
+        Alias = description.Alias,
+        Labels = description.Labels,
     };
 
     static PostInstall Make(NamedPostInstall install, string name, ImmutableDictionary<string, string> digests) => new(
@@ -96,9 +98,13 @@ public static class Registrar
         environment.PostInstalls.Concat(environment.PreInstall is { } pre ? [pre] : []).SelectMany(p => new[] { p.ArchiveSha256, p.ScriptSha256 }).OfType<string>()
             .Concat(environment.Images().SelectMany(i => new[] { i.Image.Sha256, i.Image.Raw?.BlockHashes, i.Image.Raw?.SourceSha256 }).OfType<string>());
 
-    /// <summary>Whether registering the second over the first would change nothing.</summary>
+    /// <summary>Whether the second is said to be what the first is: these words may change without another version.</summary>
+    public static bool SameTags(OsEnvironment a, OsEnvironment b) =>
+        a.Visibility == b.Visibility && a.Destructive == b.Destructive && a.Alias == b.Alias && a.Labels.SequenceEqual(b.Labels);
+
+    /// <summary>Whether the second would deploy nothing else than the first.</summary>
     public static bool SameContent(OsEnvironment a, OsEnvironment b) =>
-        SameImages(a.Images(), b.Images()) && a.Description == b.Description && a.Author == b.Author && a.Visibility == b.Visibility && a.Destructive == b.Destructive
+        SameImages(a.Images(), b.Images()) && a.Description == b.Description && a.Author == b.Author
         && a.Os == b.Os && a.Network == b.Network && a.Arch == b.Arch && a.FileSystem == b.FileSystem
         && a.Boot.Kernel == b.Boot.Kernel && a.Boot.Initrd == b.Boot.Initrd && a.Boot.Loader == b.Boot.Loader && a.Boot.Params.SequenceEqual(b.Boot.Params)
         && a.Variables.SequenceEqual(b.Variables) && a.Files.SequenceEqual(b.Files)

@@ -73,7 +73,9 @@ public static class ServerApp
         Stats.Map(app);
         Metrics.Map(app);
         Api.Environments.Map(app);
+        Catalogue.Map(app);
         Imports.Map(app);
+        Stores.Map(app);
         Nodes.Map(app);
         NodeChecks.Map(app);
         AgentProgram.Map(app);
@@ -89,6 +91,7 @@ public static class ServerApp
         services.AddSingleton(_ => new Database(Path.Combine(configuration.StateDirectory, "ka.db")));
         services.AddSingleton<Journal>().AddSingleton<WorkflowTable>().AddSingleton<NodeTable>().AddSingleton<LogTable>().AddSingleton<RunTable>().AddSingleton<AnswerTable>().AddSingleton<OnceByKey>().AddSingleton<OutOfUseTable>().AddSingleton<EnvironmentCatalogue>();
         services.AddSingleton(_ => new FileStore(Path.Combine(configuration.StateDirectory, "files")));
+        services.AddSingleton<StoreCollection>().AddSingleton(s => new HttpSources(configuration.Sources, s.GetRequiredService<FileStore>()));
         services.AddSingleton(_ => new SiteKeys(configuration.StateDirectory));
         services.AddSingleton<AgentHub>().AddSingleton<NodeBoots>().AddSingleton<BootDirectory>();
         services.AddSingleton(Channel.CreateBounded<BootEvent>(new BoundedChannelOptions(4096) { SingleReader = true, FullMode = BoundedChannelFullMode.DropOldest }));
@@ -102,7 +105,8 @@ public static class ServerApp
             s.GetRequiredService<AgentHub>(), s.GetRequiredService<NodeBoots>(), s.GetRequiredService<BootDirectory>(), site, s.GetRequiredService<SiteKeys>(), s.GetRequiredService<ChainSource>(), configuration.Nodes.Address,
             s.GetRequiredService<FileStore>(), secrets, s.GetRequiredService<Journal>(), s.GetRequiredService<WorkflowTable>(), s.GetRequiredService<NodeTable>(),
             s.GetRequiredService<LogTable>(), s.GetRequiredService<RunTable>(), s.GetRequiredService<OutOfUseTable>(), s.GetRequiredService<TorrentSource>(), s.GetRequiredService<TorrentTools>(), s.GetRequiredService<PowerDrivers>(), TimeProvider.System));
-        services.AddSingleton<Acceptance>().AddSingleton<WorkflowHost>().AddHostedService(s => s.GetRequiredService<WorkflowHost>());
+        services.AddSingleton<EndHooks>().AddHostedService(s => s.GetRequiredService<EndHooks>());
+        services.AddSingleton<Acceptance>().AddSingleton<AlreadyDeployed>().AddSingleton<WorkflowHost>().AddHostedService(s => s.GetRequiredService<WorkflowHost>());
         AddIdentity(services, configuration);
         services.AddHostedService<BootWatch>();
     }

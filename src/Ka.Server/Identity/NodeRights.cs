@@ -56,10 +56,10 @@ public static class EnvironmentRights
     public static bool Sees(this Caller caller, OsEnvironment environment) =>
         caller.Role >= Role.Operator || environment.Visibility != Visibility.Private || environment.Owner == caller.Name;
 
-    /// <summary>The environment that a name means to somebody: their own before public ones before others', the highest version of these.</summary>
+    /// <summary>The environment that a name means to somebody: names before aliases, their own before public ones before others', the highest version of these.</summary>
     public static OsEnvironment? FindFor(this EnvironmentCatalogue catalogue, Caller caller, string name, int? version) => catalogue.All()
-        .Where(e => e.Name == name && (version is null || e.Version == version) && caller.Sees(e))
-        .OrderByDescending(e => e.Owner == caller.Name).ThenByDescending(e => e.Visibility == Visibility.Public).ThenByDescending(e => e.Version)
+        .Where(e => (e.Name == name || e.Alias == name) && (version is null || e.Version == version) && caller.Sees(e))
+        .OrderByDescending(e => e.Name == name).ThenByDescending(e => e.Owner == caller.Name).ThenByDescending(e => e.Visibility == Visibility.Public).ThenByDescending(e => e.Version)
         .FirstOrDefault();
 
     /// <summary>Why somebody may not register this, or null. A name belongs to who used it first; what everybody sees is for operators.</summary>

@@ -48,7 +48,7 @@ sealed class BootPort(Workflow workflow, NodeBoots boots) : IBoot
 }
 
 /// <summary>The presence port of one workflow: agents by their nonce, deployed systems by their host key.</summary>
-sealed class PresencePort(string workflow, ImmutableArray<ClusterNode> roster, AgentHub hub, NodeBoots boots, NodeTable table, TimeProvider clock) : IPresence
+sealed class PresencePort(string workflow, ImmutableArray<ClusterNode> roster, AgentHub hub, NodeBoots boots, NodeTable table, DeployedAddresses addresses, TimeProvider clock) : IPresence
 {
     static readonly TimeSpan LookPeriod = TimeSpan.FromMilliseconds(250);
 
@@ -98,7 +98,7 @@ sealed class PresencePort(string workflow, ImmutableArray<ClusterNode> roster, A
             {
                 var node = roster[index];
                 var hostKey = table.Fact(workflow, node.Name, "hostKey");
-                await probe.AwaitAsync(IPAddress.Parse(node.Address), hostKey, text => seen[index] = text, token);
+                await probe.AwaitAsync(await addresses.OfAsync(node, text => seen[index] = text, token), hostKey, text => seen[index] = text, token);
                 return null;
             },
             index => HostKeyProbe.Late(seen.GetValueOrDefault(index)),

@@ -48,7 +48,7 @@ public sealed class LiveWorkflow
 /// Runs all workflows of this server on one strand, and takes up at start what the last process left. One of the three places
 /// where exceptions are caught.
 /// </summary>
-public sealed partial class WorkflowHost(WorkflowResources have, ILogger<WorkflowHost> log) : IHostedService, IDisposable
+public sealed partial class WorkflowHost(WorkflowResources have, EndHooks hooks, ILogger<WorkflowHost> log) : IHostedService, IDisposable
 {
     readonly TaskFactory _strand = new(
         CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskContinuationOptions.None, new ConcurrentExclusiveSchedulerPair().ExclusiveScheduler);
@@ -116,10 +116,10 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
             have.Clock,
             new PowerControl(roster, have.Clock, have.Drivers.For, node => have.Hub.HasCheckedIn(workflow.Id, node)),
             new BootPort(workflow, have.Boots),
-            new PresencePort(workflow.Id, roster, have.Hub, have.Boots, have.Nodes, have.Clock),
+            new PresencePort(workflow.Id, roster, have.Hub, have.Boots, have.Nodes, new DeployedAddresses(workflow, have.Site.Configuration.Vlan, have.Clock), have.Clock),
             agents,
             new Broadcasts(new BroadcastParts(workflow, agents, have.Hub, have.Source, have.Address, have.Files, have.Secrets, have.Torrents, have.TorrentTools)).Of,
-            new SystemsPort(workflow, have.Site, have.Keys, have.Directory, have.Boots, have.Hub, have.Nodes, have.Clock));
+            new SystemsPort(workflow, have.Site, have.Keys, have.Directory, have.Boots, have.Hub, have.Nodes, have.Clock)) { Network = new VlanPort(roster, have.Site.Configuration.Vlan, have.Clock) };
         var windows = new Engine.Automata.Windows(
             _rebootWindows.GetOrAdd(workflow.Cluster.Name, _ => new Window(workflow.Cluster.RebootWindow)),
             new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow), new Window(Planner.SystemWindow));
@@ -149,6 +149,8 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
             await Task.Run(() => Count(workflow), CancellationToken.None);
             if (!have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow()))
                 LogFenced(workflow.Id, fence);
+            else
+                hooks.Begin(workflow.Id);
             LogEnded(workflow.Id, fold.State, fold.Automaton.Ok.Count, fold.Automaton.Ko.Count, live.Runner.OwnTime.TotalMilliseconds);
         }
         catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
@@ -184,6 +186,7 @@ public sealed partial class WorkflowHost(WorkflowResources have, ILogger<Workflo
         have.Boots.Forget(workflow.Id);
         Count(workflow);
         have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow());
+        hooks.Begin(workflow.Id);
     }
 
     void Count(Workflow workflow) => have.Runs.Add(RunFold.Of(workflow, have.Journal.Read(workflow.Id)));

@@ -199,9 +199,9 @@ public sealed class RealLab : IAsyncLifetime
         + string.Join('\n', operation.PerNode.Select(n => $"{n.Node} {n.State} {n.MacroName}/{n.Strategy}/{n.Step} try {n.Try} {n.Fault}")) + "\n"
         + string.Join('\n', operation.Failures.Select(f => $"{f.Nodes}: {f.Macro}/{f.Step} {f.Code}: {f.Message}\n{f.Evidence}"));
 
-    static string Beside(string program) => Path.Combine(AppContext.BaseDirectory, program);
+    internal static string Beside(string program) => Path.Combine(AppContext.BaseDirectory, program);
 
-    public static string Repository()
+    internal static string Repository()
     {
         var at = new DirectoryInfo(AppContext.BaseDirectory);
         while (!File.Exists(Path.Combine(at.FullName, "Ka.slnx")))
