@@ -25,7 +25,14 @@ sealed class EncryptedWire : Wire
     EncryptedWire(SocketWire inner)
     {
         _inner = inner;
-        _stream = new SslStream(new NetworkStream(inner.Socket, ownsSocket: false), leaveInnerStreamOpen: true);
+        try
+        {
+            _stream = new SslStream(new NetworkStream(inner.Socket, ownsSocket: false), leaveInnerStreamOpen: true);
+        }
+        catch (IOException e)
+        {
+            throw Failure(e); // the connection is gone already
+        }
     }
 
     /// <summary>SHA-256 of the listener's certificate (<c>tls-server-end-point</c> of RFC 5929).</summary>

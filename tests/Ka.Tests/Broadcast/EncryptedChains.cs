@@ -74,6 +74,15 @@ public class EncryptedChains
         Assert.Equal(0, outcome.Progress.BytesIn);
     }
 
+    [Fact]
+    public void A_connection_that_is_gone_already_fails_as_any_other_does()
+    {
+        using var door = new SocketDoor(IPAddress.Loopback, 0);
+        using var wire = SocketWire.Dial(LoopbackChain.Peer(door.Port), TimeSpan.FromSeconds(30));
+        wire.Reset();
+        Assert.Throws<SocketException>(() => EncryptedWire.Ask(wire));
+    }
+
     /// <summary>Hands on what comes, both ways, and remembers what the listener said; with a certificate it ends TLS on each side.</summary>
     sealed class Relay : IDisposable
     {
