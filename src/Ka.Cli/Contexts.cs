@@ -7,8 +7,9 @@ namespace Ka.Cli;
 
 /// <summary>A server that somebody works with, under a short name. Holds no secret: tokens and passwords are in files.</summary>
 /// <param name="Server"><c>unix:PATH</c> or <c>https://HOST:PORT</c>.</param>
+/// <param name="Certificate">PEM file that says who calls, with its key in <paramref name="Key"/>.</param>
 /// <param name="Ca">The only authority or certificate to believe (PEM).</param>
-public sealed record ServerContext(string Name, string Server, string? TokenFile = null, string? Ca = null, string? User = null, string? PasswordFile = null);
+public sealed record ServerContext(string Name, string Server, string? TokenFile = null, string? Ca = null, string? User = null, string? PasswordFile = null, string? Certificate = null, string? Key = null);
 
 /// <summary>All contexts of a person, and the one that is meant when none is named.</summary>
 public sealed partial record Contexts(string? Current, ImmutableArray<ServerContext> Servers)

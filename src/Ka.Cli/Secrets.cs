@@ -1,10 +1,26 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 
 namespace Ka.Cli;
 
-/// <summary>Passwords: from a file or the terminal, never from the command line.</summary>
+/// <summary>Passwords and keys: from a file or the terminal, never from the command line.</summary>
 static class Secrets
 {
+    /// <summary>A certificate with its key, alone; or none, said, when the files are none.</summary>
+    public static X509CertificateCollection Certificate(string file, string key)
+    {
+        try
+        {
+            return [X509Certificate2.CreateFromPemFile(file, key)];
+        }
+        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            Console.Error.WriteLine(Terminal.Safe($"ka: {file} and {key} are no certificate with its key: {e.Message}  (auth.missing)"));
+            return [];
+        }
+    }
+
     /// <summary>The first line of the file, or what a person types without echo; empty when neither is to be had.</summary>
     public static string Password(string name, string? file)
     {

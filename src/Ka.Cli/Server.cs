@@ -28,6 +28,9 @@ public sealed record ServerAddress(string Address, string? Token)
     /// <summary>Name and password for HTTP Basic, in place of a token.</summary>
     public (string Name, string Secret)? Password { get; init; }
 
+    /// <summary>PEM files of a certificate and its key that say who calls, in place of a token.</summary>
+    public (string File, string Key)? Certificate { get; init; }
+
     public bool IsLocal => Address.StartsWith("unix:", StringComparison.Ordinal);
 
     /// <summary>A server that is named, and the token of a file.</summary>
@@ -102,7 +105,9 @@ public sealed class Server : IDisposable
                     throw;
                 }
             };
-        else if (address.Authority is { } authority)
+        else if (address.Certificate is { } own)
+            handler.SslOptions.ClientCertificates = Secrets.Certificate(own.File, own.Key);
+        if (!address.IsLocal && address.Authority is { } authority)
             handler.SslOptions.RemoteCertificateValidationCallback = (_, presented, _, errors) => Believes(authority, presented, errors);
         _http = new HttpClient(handler)
         {
@@ -111,7 +116,7 @@ public sealed class Server : IDisposable
         };
         if (address.Password is { } password)
             _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{password.Name}:{password.Secret}")));
-        else if (address.Token is { } token)
+        else if (address is { Certificate: null, Token: { } token })
             _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
     }
 

@@ -18,6 +18,8 @@ static class Common
     public static readonly Option<string?> Server = new("--server", "-S") { Description = "The server: unix:PATH or https://HOST:PORT (KA_SERVER)", Recursive = true };
     public static readonly Option<string?> TokenFile = new("--token-file") { Description = "File with the token (KA_TOKEN, KA_TOKEN_FILE)", Recursive = true };
     public static readonly Option<string?> Authority = new("--ca") { Description = "PEM file of the only authority or certificate to believe (KA_CA)", Recursive = true };
+    public static readonly Option<string?> Certificate = new("--certificate") { Description = "PEM file of the certificate that says who you are, in place of a token (KA_CERTIFICATE)", Recursive = true };
+    public static readonly Option<string?> CertificateKey = new("--certificate-key") { Description = "PEM file of its key (KA_CERTIFICATE_KEY; default: in the same file)", Recursive = true };
     public static readonly Option<string?> User = new("--user") { Description = "Name for HTTP Basic in place of a token (KA_USER)", Recursive = true };
     public static readonly Option<string?> PasswordFile = new("--password-file") { Description = "File with its password (KA_PASSWORD_FILE); without it the password is asked for", Recursive = true };
     public static readonly Option<string?> Context = new("--context", "-C") { Description = "The server by the name of its context (KA_CONTEXT); several, separated by commas, for commands that only look", Recursive = true };
@@ -34,7 +36,10 @@ static class Common
         Password = (parsed.GetValue(User) ?? Environment.GetEnvironmentVariable("KA_USER")) is { } name
             ? (name, Secrets.Password(name, parsed.GetValue(PasswordFile) ?? Environment.GetEnvironmentVariable("KA_PASSWORD_FILE")))
             : null,
+        Certificate = Pair(parsed.GetValue(Certificate) ?? Environment.GetEnvironmentVariable("KA_CERTIFICATE"), parsed.GetValue(CertificateKey) ?? Environment.GetEnvironmentVariable("KA_CERTIFICATE_KEY")),
     });
+
+    static (string, string)? Pair(string? certificate, string? key) => certificate is null ? null : (certificate, key ?? certificate);
 
     public static string ContextsPath(ParseResult parsed) => Contexts.PathOf(parsed.GetValue(ContextFile), Environment.GetEnvironmentVariable);
 
@@ -54,6 +59,7 @@ static class Common
         {
             Authority = parsed.GetValue(Authority) ?? context.Ca,
             Password = (parsed.GetValue(User) ?? context.User) is { } name ? (name, Secrets.Password(name, parsed.GetValue(PasswordFile) ?? context.PasswordFile)) : null,
+            Certificate = Pair(parsed.GetValue(Certificate) ?? context.Certificate, parsed.GetValue(CertificateKey) ?? context.Key),
         };
 
     public static bool IsJson(ParseResult parsed) => parsed.GetValue(Output) == OutputForm.Json;
@@ -66,7 +72,7 @@ public static class CommandTree
     {
         var root = new RootCommand("Ka deploys operating systems onto clusters.")
         {
-            Common.Server, Common.TokenFile, Common.Authority, Common.User, Common.PasswordFile, Common.Context, Common.ContextFile, Common.Lab, Common.Output, Common.Quiet, Common.Sentences,
+            Common.Server, Common.TokenFile, Common.Authority, Common.Certificate, Common.CertificateKey, Common.User, Common.PasswordFile, Common.Context, Common.ContextFile, Common.Lab, Common.Output, Common.Quiet, Common.Sentences,
         };
         root.Add(DeployCommand.Build());
         root.Add(RebootCommand.Build());

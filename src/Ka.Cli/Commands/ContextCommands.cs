@@ -45,7 +45,7 @@ static class ContextCommands
             foreach (var server in contexts.Servers)
                 Console.WriteLine(server.Name);
         else
-            Terminal.Table(["", "NAME", "SERVER", "PROOF"], contexts.Servers.Select(s => new[] { s.Name == contexts.Current ? "*" : "", s.Name, s.Server, s.TokenFile ?? s.User ?? "" }));
+            Terminal.Table(["", "NAME", "SERVER", "PROOF"], contexts.Servers.Select(s => new[] { s.Name == contexts.Current ? "*" : "", s.Name, s.Server, s.TokenFile ?? s.Certificate ?? s.User ?? "" }));
         return ExitCodes.Done;
     }
 
@@ -55,7 +55,8 @@ static class ContextCommands
             return Usage($"'{name}' is no name of a context: letters, digits, dots and dashes, not more than 63");
         if (parsed.GetValue(Common.Server) is not { } server || !Contexts.IsAddress(server))
             return Usage("name the server with --server unix:PATH or --server https://HOST:PORT");
-        var added = new ServerContext(name, server, Full(parsed.GetValue(Common.TokenFile)), Full(parsed.GetValue(Common.Authority)), parsed.GetValue(Common.User), Full(parsed.GetValue(Common.PasswordFile)));
+        var added = new ServerContext(name, server, Full(parsed.GetValue(Common.TokenFile)), Full(parsed.GetValue(Common.Authority)), parsed.GetValue(Common.User), Full(parsed.GetValue(Common.PasswordFile)),
+            Full(parsed.GetValue(Common.Certificate)), Full(parsed.GetValue(Common.CertificateKey)));
         return Write(contexts.With(added), path, $"{name} is {server}");
     }
 

@@ -14,6 +14,9 @@ namespace Ka.Server.Configuration;
 public sealed record AuthSettings(
     ImmutableArray<string> Admins, ImmutableArray<string> Operators, ImmutableArray<string> Viewers, string? Htpasswd, string? Certificate, string? Key)
 {
+    /// <summary>PEM file of the authorities that sign people's certificates; null when nobody is known by one.</summary>
+    public string? Authority { get; init; }
+
     public static readonly AuthSettings Default = new(["root"], [], [], null, null, null);
 
     public Role RoleOf(string name, ImmutableArray<string> groups) =>
@@ -32,7 +35,10 @@ static class AuthReader
     {
         var settings = new AuthSettings(
             auth.Has("admins") ? Names(auth, "admins") : AuthSettings.Default.Admins, Names(auth, "operators"), Names(auth, "viewers"),
-            Path(auth, "htpasswd", folder), Path(auth, "certificate", folder), Path(auth, "key", folder));
+            Path(auth, "htpasswd", folder), Path(auth, "certificate", folder), Path(auth, "key", folder)) { Authority = Path(auth, "authority", folder) };
+        CheckFile(auth, "authority", settings.Authority, OthersWrite);
+        if (settings.Authority is not null && File.Exists(settings.Authority) && AuthorityFault(settings.Authority) is { } wrong)
+            auth.Refuse("authority", SiteReader.Code, $"{settings.Authority} holds no certificate of an authority: {wrong}", "a PEM file");
         CheckFile(auth, "htpasswd", settings.Htpasswd, OthersWrite | OthersRead);
         CheckFile(auth, "key", settings.Key, OthersWrite | OthersRead);
         if (settings.Certificate is null != settings.Key is null)
@@ -60,6 +66,20 @@ static class AuthReader
             auth.Refuse(key, SiteReader.Code, $"{path} does not exist");
         else if ((File.GetUnixFileMode(path) & forbidden) != 0)
             auth.Refuse(key, SiteReader.Code, $"{path} can be read by everybody or written by others than its owner", null, $"chmod 0640 {path}");
+    }
+
+    static string? AuthorityFault(string path)
+    {
+        try
+        {
+            var authorities = new X509Certificate2Collection();
+            authorities.ImportFromPemFile(path);
+            return authorities.Count > 0 ? null : "it is empty";
+        }
+        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
+        {
+            return e.Message;
+        }
     }
 
     static void CheckCertificate(YamlSection auth, AuthSettings settings)

@@ -48,7 +48,7 @@ public static class SiteReader
             Vlan = VlanReader.Read(root, folder),
             Sources = SourcesReader.Read(root),
             Hooks = HooksReader.Read(binder, root, folder),
-            Auth = AuthReader.Read(root.Section("auth", "admins", "operators", "viewers", "htpasswd", "certificate", "key"), folder),
+            Auth = AuthReader.Read(root.Section("auth", "admins", "operators", "viewers", "htpasswd", "certificate", "key", "authority"), folder),
         };
         foreach (var twice in new[] { site.Nodes.Http, site.Nodes.Agent, site.Nodes.Chain, site.Nodes.Torrent }.GroupBy(p => p).Where(g => g.Count() > 1))
             binder.Refuse(server.PlaceOf("nodes"), Code, $"port {twice.Key} stands {twice.Count()} times in 'nodes'");

@@ -17,6 +17,7 @@ using Ka.Server.Identity;
 using Ka.Server.Workflows;
 using Ka.Store;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 
 namespace Ka.Server.Hosting;
 
@@ -157,7 +158,12 @@ public static class ServerApp
                 kestrel.ListenUnixSocket(path, PeerCredentials.On);
             }
             else
-                kestrel.Listen(user.EndPoint!, listen => listen.UseHttps(certificate ??= UserCertificate.Open(configuration, DateTimeOffset.UtcNow)));
+                kestrel.Listen(user.EndPoint!, listen => listen.UseHttps(certificate ??= UserCertificate.Open(configuration, DateTimeOffset.UtcNow), https =>
+                {
+                    // Whose it is, and whether it is taken, is found where its holder can be told why not.
+                    https.ClientCertificateMode = configuration.Auth.Authority is null ? ClientCertificateMode.NoCertificate : ClientCertificateMode.AllowCertificate;
+                    https.AllowAnyClientCertificate();
+                }));
         }
         var nodes = configuration.Nodes;
         kestrel.Listen(nodes.Address, nodes.Http, listen => Serve(listen, Audience.BootingNodes));

@@ -10,8 +10,8 @@ using Ka.Store;
 namespace Ka.Server.Identity;
 
 /// <summary>
-/// Who sends a request: what its Authorization header proves, else the peer of a Unix socket, else nobody. No other header, and
-/// nothing in a body, says who somebody is.
+/// Who sends a request: what its Authorization header proves, else the certificate of its TLS connection, else the peer of a Unix socket, else
+/// nobody. No other header, and nothing in a body, says who somebody is.
 /// </summary>
 public sealed class Authentication(AuthSettings settings, ServerSecrets secrets, TokenTable tokens, Accounts accounts, TimeProvider clock) : IDisposable
 {
@@ -25,9 +25,13 @@ public sealed class Authentication(AuthSettings settings, ServerSecrets secrets,
 
     readonly Htpasswd? _passwords = settings.Htpasswd is { } path ? new Htpasswd(path, RandomNumberGenerator.GetBytes(32)) : null;
 
+    readonly ClientCertificates? _certificates = settings.Authority is { } authority ? new ClientCertificates(authority, clock) : null;
+
     public async Task<(Caller? Caller, Fault? Fault)> IdentifyAsync(HttpContext context)
     {
         var header = context.Request.Headers.Authorization.ToString();
+        if (header.Length == 0 && _certificates is not null && context.Connection.ClientCertificate is { } shown)
+            return _certificates.TryName(shown, out var name, out var fault) ? (Of(name, $"certificate {shown.SerialNumber}"), null) : (null, fault);
         if (header.Length == 0)
             return context.Features.Get<PeerCredentials>() is { } peer
                 ? (Of(Accounts.NameOf(peer.Uid), "socket"), null)

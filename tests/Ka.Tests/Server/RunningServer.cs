@@ -4,6 +4,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
 using Ka.Boot;
@@ -38,6 +39,9 @@ public class RunningServer : IAsyncLifetime
     /// <summary>On the Unix socket, with nothing but the kernel's word.</summary>
     public HttpClient Local { get; private set; } = null!;
 
+    /// <summary>Signs the certificates of people.</summary>
+    public TestAuthority Authority { get; } = new();
+
     Uri _remote = null!;
 
     protected virtual IEnumerable<Cluster> MoreClusters => [];
@@ -51,6 +55,7 @@ public class RunningServer : IAsyncLifetime
         _directory.Write("minimal/vmlinuz", "kernel");
         _directory.Write("htpasswd", "paul:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\nplain:secret\n");
         _directory.Write("minimal/initramfs.zst", "initramfs");
+        _directory.Write("authority.pem", Authority.Certificate.ExportCertificatePem());
         foreach (var file in (string[])["on", "rouge-1", "rouge-2", "rouge-3"])
             _directory.Write("power/" + file, "on\n");
         _directory.Write("power/off", "off\n");
@@ -121,14 +126,17 @@ public class RunningServer : IAsyncLifetime
             new BootNetworkSettings(DhcpMode.Off, null, IPAddress.Parse("10.0.0.0"), 24, null, [], false, "/usr/lib/ipxe"),
             new MinimalSettings(_directory["minimal"], []), [cluster, other with { Name = "bleu" }, switched with { Name = "rouge", Nodes = [.. switched.Nodes.Select(Switched)] }, .. MoreClusters], GroupTable.Empty, NodeLimit: 100)
         {
-            Auth = new AuthSettings(["root"], ["olga"], ["vera"], _directory["htpasswd"], null, null),
+            Auth = new AuthSettings(["root"], ["olga"], ["vera"], _directory["htpasswd"], null, null) { Authority = _directory["authority.pem"] },
         };
     }
 
     /// <summary>From another machine.</summary>
-    public HttpClient Remote(AuthenticationHeaderValue? proof)
+    public HttpClient Remote(AuthenticationHeaderValue? proof, X509Certificate2? shown = null)
     {
-        var client = new HttpClient(new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator }) { BaseAddress = _remote };
+        var handler = new HttpClientHandler { ServerCertificateCustomValidationCallback = HttpClientHandler.DangerousAcceptAnyServerCertificateValidator };
+        if (shown is not null)
+            handler.ClientCertificates.Add(shown);
+        var client = new HttpClient(handler) { BaseAddress = _remote };
         client.DefaultRequestHeaders.Authorization = proof;
         return client;
     }
