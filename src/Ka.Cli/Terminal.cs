@@ -37,12 +37,18 @@ public static class Terminal
     }
 
     /// <summary>Code of the problem that was said last; null when there was none.</summary>
-    public static string? LastCode { get; private set; }
+    public static string? LastCode => Last.Value?.Value;
+
+    static readonly AsyncLocal<System.Runtime.CompilerServices.StrongBox<string?>?> Last = new();
+
+    /// <summary>From here on the code of the last problem of this flow of work is kept.</summary>
+    public static void KeepLastCode() => Last.Value = new();
 
     /// <summary>Says a problem the way every problem is said, and gives the exit status.</summary>
     public static int Say(Problem problem)
     {
-        LastCode = problem.Code;
+        if (Last.Value is { } last)
+            last.Value = problem.Code;
         var talk = new StringBuilder($"ka: {problem.Detail ?? problem.Title}  ({problem.Code})\n");
         foreach (var error in problem.Errors ?? [])
             talk.Append(Indent(error.Text ?? $"{(error.Pointer is null ? "" : error.Pointer + ": ")}{error.Message}")).Append('\n');

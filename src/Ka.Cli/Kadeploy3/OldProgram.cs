@@ -7,6 +7,7 @@ static class OldProgram
 {
     public static async Task<int> RunAsync(string tool, string[] arguments)
     {
+        Terminal.KeepLastCode();
         var call = OldTools.Translate(tool, arguments, Environment.GetEnvironmentVariable);
         foreach (var note in call.Notes)
             Console.Error.WriteLine(Terminal.Safe($"{tool}: {note}"));

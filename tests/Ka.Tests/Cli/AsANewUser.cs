@@ -105,17 +105,17 @@ public sealed class AsANewUser(RunningServer server) : IClassFixture<RunningServ
         Assert.True(power.Status == 0, power.Errors);
         Assert.Contains("The power operation is successful on nodes\nrouge-1\nThe power operation failed on nodes\nrouge-3 (", power.Output, StringComparison.Ordinal);
         Assert.Equal("rouge-3\n", await File.ReadAllTextAsync(server.PathOf("ko3"), Cancel));
-        Assert.Equal(0, (await RunAsync(Old("kapower3"), "--on", "-l", "hard", "-m", "rouge-1", "-S", socket)).Status);
-        Assert.Equal(2, (await RunAsync(Old("kadeploy3"), "-e", "debian12", "-m", "rouge-99", "-S", socket)).Status);
-        Assert.Equal(7, (await RunAsync(Old("kadeploy3"), "-e", "nothing", "-m", "rouge-1", "-S", socket)).Status);
-        Assert.Equal(1, (await RunAsync(Old("kadeploy"), "-e", "debian12")).Status);
-        Assert.Equal(0, (await RunAsync(Old("karights3"), "-a", "-u", "bert", "-m", "rouge-2", "-p", "*", "-S", socket)).Status);
-        Assert.Equal(11, (await RunAsync(Old("karights3"), "-a", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
-        Assert.Equal(0, (await RunAsync(Old("karights3"), "-a", "-o", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
-        Assert.Equal(0, (await RunAsync(Old("karights3"), "-d", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
-        Assert.StartsWith("operation,node,", (await RunAsync(Old("kastat3"), "-a", "-o", "power", "-S", socket)).Output, StringComparison.Ordinal);
-        Assert.StartsWith("name,cluster,", (await RunAsync(Old("kanodes3"), "-s", "-S", socket)).Output, StringComparison.Ordinal);
-        Assert.Contains("debian12", (await RunAsync(Old("kaenv3"), "-l", "-S", socket)).Output, StringComparison.Ordinal);
+        Assert.Equal(0, (await InProcess.OldAsync("kapower3", "--on", "-l", "hard", "-m", "rouge-1", "-S", socket)).Status);
+        Assert.Equal(2, (await InProcess.OldAsync("kadeploy3", "-e", "debian12", "-m", "rouge-99", "-S", socket)).Status);
+        Assert.Equal(7, (await InProcess.OldAsync("kadeploy3", "-e", "nothing", "-m", "rouge-1", "-S", socket)).Status);
+        Assert.Equal(1, (await InProcess.OldAsync("kadeploy3", "-e", "debian12")).Status);
+        Assert.Equal(0, (await InProcess.OldAsync("karights3", "-a", "-u", "bert", "-m", "rouge-2", "-p", "*", "-S", socket)).Status);
+        Assert.Equal(11, (await InProcess.OldAsync("karights3", "-a", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
+        Assert.Equal(0, (await InProcess.OldAsync("karights3", "-a", "-o", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
+        Assert.Equal(0, (await InProcess.OldAsync("karights3", "-d", "-u", "carl", "-m", "rouge-2", "-S", socket)).Status);
+        Assert.StartsWith("operation,node,", (await InProcess.OldAsync("kastat3", "-a", "-o", "power", "-S", socket)).Output, StringComparison.Ordinal);
+        Assert.StartsWith("name,cluster,", (await InProcess.OldAsync("kanodes3", "-s", "-S", socket)).Output, StringComparison.Ordinal);
+        Assert.Contains("debian12", (await InProcess.OldAsync("kaenv3", "-l", "-S", socket)).Output, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -1,5 +1,6 @@
 using Ka.Cli;
 using Ka.Cli.Commands;
+using Ka.Cli.Kadeploy3;
 
 namespace Ka.Tests.Cli;
 
@@ -11,12 +12,16 @@ static class InProcess
 {
     public static Task<Told> RunAsync(params string[] words) => RunAsync(new StringWriter(), words);
 
-    public static Task<Told> RunAsync(TextWriter output, params string[] words) => Task.Run(async () =>
+    public static Task<Told> RunAsync(TextWriter output, params string[] words) => CallAsync(output, () => SeveralServers.InvokeAsync(CommandTree.Build().Parse(words)));
+
+    /// <summary>As if called by an old name.</summary>
+    public static Task<Told> OldAsync(string tool, params string[] words) => CallAsync(new StringWriter(), () => OldProgram.RunAsync(tool, words));
+
+    static Task<Told> CallAsync(TextWriter output, Func<Task<int>> call) => Task.Run(async () =>
     {
         var errors = new StringWriter();
         FlowConsole.Redirect(output, errors);
-        var status = await SeveralServers.InvokeAsync(CommandTree.Build().Parse(words));
-        return new Told(status, output.ToString() ?? "", errors.ToString());
+        return new Told(await call(), output.ToString() ?? "", errors.ToString());
     });
 
     /// <summary>As a shell divides a line into words.</summary>
