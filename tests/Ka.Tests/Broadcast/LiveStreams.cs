@@ -42,11 +42,11 @@ public class LiveStreams
     static Task<Fault?> Run(LiveSender sender) => Task.Run(() => sender.Run(() => { }, Cancel), Cancel);
 
     [Fact]
-    public async Task All_have_every_byte_of_it_and_the_sender_sends_it_once()
+    public async Task All_have_every_byte_of_it_and_who_keeps_pace_gets_it_from_its_predecessor()
     {
-        var sender = Sender(new MemoryStream(_bytes), 3);
+        var sinks = Enumerable.Range(0, 3).Select(_ => new RecordingSink()).ToArray();
+        var sender = Sender(new Paced(_bytes, sinks), 3);
         var sending = Run(sender);
-        var sinks = Enumerable.Range(0, 3).Select(_ => new MemoryStream()).ToArray();
         var receiving = await Task.WhenAll(sinks.Select((s, i) => Receiver(sender, $"n{i}", s)));
         Assert.All(await Task.WhenAll(receiving), Assert.Null);
         Assert.Null(await sending);
@@ -117,5 +117,20 @@ public class LiveStreams
         var fault = await sending;
         Assert.Contains("the tape is torn", fault!.Message, StringComparison.Ordinal);
         Assert.All(await Task.WhenAll(receiving), f => Assert.Equal(FaultCodes.BroadcastLost, f!.Code));
+    }
+
+    /// <summary>A source that goes on when everybody has what it gave.</summary>
+    sealed class Paced(byte[] bytes, RecordingSink[] sinks) : MemoryStream(bytes)
+    {
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            while (sinks.Any(s => s.Length < Position))
+            {
+                await Task.Yield();
+            }
+            return Read(buffer.Span);
+        }
+
+        public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
     }
 }
