@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-
 namespace Ka.Broadcast;
 
 /// <summary>Where the bytes of a ring lie. Offsets are those of the stream; <see cref="ByteRing"/> decides what may be read and what may go.</summary>
@@ -44,8 +42,8 @@ abstract class RingTap : IDisposable
     /// <summary>Sends the rest of a begun frame.</summary>
     public virtual void Finish(ChainConnection to, int count) => throw new NotSupportedException();
 
-    /// <summary>The bytes of a chunk, in one or two pieces that stay valid until the next call; they are hashed on the way, while they are at hand.</summary>
-    public abstract void Chunk(long start, int length, IncrementalHash? hash, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second);
+    /// <summary>The bytes of a chunk, in one or two pieces that stay valid until the next call.</summary>
+    public abstract void Chunk(long start, int length, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second);
 
     public abstract void Dispose();
 }
@@ -81,14 +79,12 @@ class MemoryStore(int capacity) : RingStore
             return piece.Count;
         }
 
-        public override void Chunk(long start, int length, IncrementalHash? hash, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second)
+        public override void Chunk(long start, int length, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second)
         {
             var at = store.At(start);
             var contiguous = Math.Min(length, store._bytes.Length - at);
             first = store._bytes.AsSpan(at, contiguous);
             second = store._bytes.AsSpan(0, length - contiguous);
-            hash?.AppendData(first);
-            hash?.AppendData(second);
         }
 
         public override void Dispose()
