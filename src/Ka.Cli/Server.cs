@@ -7,6 +7,7 @@ using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Ka.Core.Certificates;
 using Ka.Protocol.Rest;
 
 namespace Ka.Cli;
@@ -105,10 +106,13 @@ public sealed class Server : IDisposable
                     throw;
                 }
             };
-        else if (address.Certificate is { } own)
-            handler.SslOptions.ClientCertificates = Secrets.Certificate(own.File, own.Key);
-        if (!address.IsLocal && address.Authority is { } authority)
-            handler.SslOptions.RemoteCertificateValidationCallback = (_, presented, _, errors) => Believes(authority, presented, errors);
+        else
+        {
+            if (address.Certificate is { } own)
+                handler.SslOptions.ClientCertificates = Secrets.Certificate(own.File, own.Key);
+            if (address.Authority is { } authority)
+                handler.SslOptions.RemoteCertificateValidationCallback = (_, presented, _, errors) => GivenRoots.Believe(GivenRoots.Read(authority), presented, errors);
+        }
         _http = new HttpClient(handler)
         {
             BaseAddress = new Uri(address.Address.StartsWith("unix:", StringComparison.Ordinal) ? "http://ka/" : address.Address),
@@ -118,18 +122,6 @@ public sealed class Server : IDisposable
             _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{password.Name}:{password.Secret}")));
         else if (address is { Certificate: null, Token: { } token })
             _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
-    }
-
-    /// <summary>Whether the certificate is the named one or signed by it, and of the name that was called.</summary>
-    static bool Believes(string authority, X509Certificate? presented, SslPolicyErrors errors)
-    {
-        if (presented is null || errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch))
-            return false;
-        using var chain = new X509Chain();
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.ImportFromPemFile(authority);
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        return chain.Build(X509CertificateLoader.LoadCertificate(presented.GetRawCertData()));
     }
 
     public Task<Answer<T>> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancel)

@@ -70,7 +70,7 @@ static class SeveralServers
         if (named.FirstOrDefault(n => contexts.Find(n) is null) is { } unknown)
             return ([], ContextCommands.Unknown(unknown, contexts));
         if (named.Length > 0 && parsed.GetValue(Common.Server) is not null)
-            return ([], Usage("--server and --context name two servers: leave out one"));
+            return ([], Terminal.Misused("--server and --context name two servers: leave out one"));
         if (parsed.GetResult(OpsCommands.Id) is not null && parsed.GetValue(OpsCommands.Id) is { } id && id.IndexOf(':', StringComparison.Ordinal) is > 0 and var colon)
             named = [id[..colon]];
         var option = parsed.CommandResult.Command.Options.OfType<NodesOption>().FirstOrDefault();
@@ -81,28 +81,22 @@ static class SeveralServers
             if (named is [var usual])
                 parts = SiteNodes.Split(text!.Value.Nodes, text.Value.Without, usual);
             if (parts.FirstOrDefault(p => p.Site is null) is { Nodes: { } homeless })
-                return ([], Usage($"'{Core.Documents.DocumentError.Cut(homeless)}' is of no context, beside nodes that are: write NAME:NODES, or name one context with -C"));
+                return ([], Terminal.Misused($"'{Core.Documents.DocumentError.Cut(homeless)}' is of no context, beside nodes that are: write NAME:NODES, or name one context with -C"));
             if (parts.FirstOrDefault(p => contexts.Find(p.Site!) is null) is { Site: { } foreign })
                 return ([], ContextCommands.Unknown(foreign, contexts));
             if (parsed.GetValue(Common.Server) is not null)
-                return ([], Usage("--server names one server, the node set others by their contexts: leave out one"));
+                return ([], Terminal.Misused("--server names one server, the node set others by their contexts: leave out one"));
             return Several([.. parts.Select(p => (p.Site!, (string?)p.Nodes))], alone: false);
         }
         if (named.Length > 1 && text is not null)
-            return ([], Usage("with several contexts, say whose nodes are meant: -w NAME:NODES"));
+            return ([], Terminal.Misused("with several contexts, say whose nodes are meant: -w NAME:NODES"));
         return named.Length == 0 ? ([], null)
             : contexts.Find(named[0]) is null ? ([], ContextCommands.Unknown(named[0], contexts))
             : Several([.. named.Select(n => (n, (string?)null))], alone: named.Length == 1);
 
         (SiteRun[], int?) Several((string Name, string? Nodes)[] sites, bool alone) => sites.Length > Most
-            ? ([], Usage($"more than {Most} servers"))
+            ? ([], Terminal.Misused($"more than {Most} servers"))
             : ([.. sites.Select(s => new SiteRun(s.Name, s.Nodes, Common.AddressOf(parsed, contexts.Find(s.Name)!)) { Alone = alone })], null);
-    }
-
-    static int Usage(string why)
-    {
-        Console.Error.WriteLine(Terminal.Safe("ka: " + why));
-        return ExitCodes.Usage;
     }
 
     static async Task<int> RunAsync(ParseResult parsed, SiteRun[] runs)

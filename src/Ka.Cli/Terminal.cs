@@ -60,6 +60,13 @@ public static class Terminal
         return ExitCodes.OfProblem(problem.Status, problem.Code);
     }
 
+    /// <summary>Says what is wrong with a command line, and gives the exit status.</summary>
+    public static int Misused(string why)
+    {
+        Console.Error.WriteLine(Safe("ka: " + why));
+        return ExitCodes.Usage;
+    }
+
     static string Indent(string text) => string.Join('\n', text.Split('\n').Select(l => "  " + l));
 
     /// <summary>What comes from nodes may hold control characters; a terminal must not see them.</summary>

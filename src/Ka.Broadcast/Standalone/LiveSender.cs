@@ -60,8 +60,7 @@ public sealed class LiveSender(LiveRequest request) : IStandaloneSender
         }
     }
 
-    /// <summary>Sends to everybody who comes until the source ends. The fault is about the sender; how each receiver fared is in <see cref="States"/>.</summary>
-    /// <param name="changed">Called a few times a second.</param>
+    /// <summary>Until the source ends.</summary>
     public Fault? Run(Action changed, CancellationToken cancel)
     {
         var invitation = request.Invitation;
@@ -159,11 +158,11 @@ public sealed class LiveSender(LiveRequest request) : IStandaloneSender
     long Fill(string path, CancellationToken stop)
     {
         using var file = new FileStream(path, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
-        long begun = 0;
-        while (file.Length < request.PieceBytes)
+        long begun = 0, length = 0;
+        while (length < request.PieceBytes)
         {
             _reading ??= request.Source.ReadAsync(_block, CancellationToken.None).AsTask();
-            var patience = file.Length == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromTicks(Math.Max(0, (request.Pause - Stopwatch.GetElapsedTime(begun)).Ticks));
+            var patience = length == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromTicks(Math.Max(0, (request.Pause - Stopwatch.GetElapsedTime(begun)).Ticks));
             if (!Came(_reading, patience, stop))
             {
                 break;
@@ -175,10 +174,11 @@ public sealed class LiveSender(LiveRequest request) : IStandaloneSender
                 _over = true;
                 break;
             }
-            begun = file.Length == 0 ? Stopwatch.GetTimestamp() : begun;
+            begun = length == 0 ? Stopwatch.GetTimestamp() : begun;
             file.Write(_block, 0, count);
+            length += count;
         }
-        return file.Length;
+        return length;
     }
 
     static bool Came(Task<int> reading, TimeSpan patience, CancellationToken stop)

@@ -8,14 +8,9 @@ using Ka.Core.Faults;
 namespace Ka.Broadcast.Standalone;
 
 /// <summary>What is sent to whom.</summary>
-/// <param name="Listen">Where receivers come to; the stream itself goes over a port that the kernel chooses.</param>
-/// <param name="Names">The receivers that are awaited, in the order of the chain; empty where only their number is known.</param>
-/// <param name="Count">How many receivers are awaited.</param>
-/// <param name="Patience">How long they are awaited; then it goes on with those that have come, or ends when none has.</param>
-public sealed record SendRequest(string File, IPEndPoint Listen, BroadcastKey Key, ImmutableArray<string> Names, int Count, TimeSpan Patience, bool Verified, ChainOptions Options)
+/// <param name="Verified">Everything that arrives is proved.</param>
+public sealed record SendRequest(string File, bool Verified, Invitation Invitation)
 {
-    internal Invitation Invitation => new(Listen, Key, Names, Count, Patience, Options);
-
     /// <summary>What is done with receivers that hold the others back.</summary>
     public StragglerRules Stragglers { get; init; } = StragglerRules.Default;
 }
@@ -32,8 +27,15 @@ public interface IStandaloneSender
     /// <summary>Every receiver that was awaited or has come.</summary>
     ImmutableArray<ReceiverState> States { get; }
 
+    /// <summary>Bytes that there are to send, as far as is known.</summary>
+    long Bytes { get; }
+
     /// <summary>Bytes that the source itself has sent.</summary>
     long BytesOut { get; }
+
+    /// <summary>Sends to everybody who comes. The fault is about the sender; how each receiver fared is in <see cref="States"/>.</summary>
+    /// <param name="changed">Called a few times a second.</param>
+    Fault? Run(Action changed, CancellationToken cancel);
 
     /// <summary>From the moment when all had come, or were no longer awaited, until the last of those had it that have it.</summary>
     TimeSpan Took => States.Max(s => s.Took) ?? TimeSpan.Zero;
@@ -56,18 +58,18 @@ public sealed class StandaloneSender(SendRequest request) : IStandaloneSender
 
     public ImmutableArray<ReceiverState> States => _roster.States;
 
+    public long Bytes { get; private set; }
+
     public long BytesOut { get; private set; }
 
-    /// <summary>Sends to everybody who comes. The fault is about the sender; how each receiver fared is in <see cref="States"/>.</summary>
-    /// <param name="changed">Called a few times a second.</param>
     public Fault? Run(Action changed, CancellationToken cancel)
     {
-        using var door = new Socket(request.Listen.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        using var door = new Socket(request.Invitation.Listen.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         if (_roster.Open(door) is { } closed)
         {
             return closed;
         }
-        using var source = new ChainSource(request.Listen.Address, 0, request.Options);
+        using var source = new ChainSource(request.Invitation.Listen.Address, 0, request.Invitation.Options);
         // The file is read once for its hashes while receivers come.
         ImageManifest manifest;
         try
@@ -78,11 +80,12 @@ public sealed class StandaloneSender(SendRequest request) : IStandaloneSender
         {
             return Fault.Of(FaultCodes.RequestInvalid, $"{request.File} cannot be read: {e.Message}");
         }
-        if ((source.Register(request.Key, request.File, manifest.Bytes) ?? _roster.Gather(changed, cancel)) is { } fault)
+        Bytes = manifest.Bytes;
+        if ((source.Register(request.Invitation.Key, request.File, manifest.Bytes) ?? _roster.Gather(changed, cancel)) is { } fault)
         {
             return fault;
         }
-        Begin(manifest, new ChainPeer(request.Listen.Address.ToString(), source.Port));
+        Begin(manifest, new ChainPeer(request.Invitation.Listen.Address.ToString(), source.Port));
         Watch(source, changed, cancel);
         _roster.Dismiss();
         return null;
@@ -126,10 +129,10 @@ public sealed class StandaloneSender(SendRequest request) : IStandaloneSender
                 Roster.Tell(to, what);
             }
             _roster.Check();
-            BytesOut = source.Report(request.Key)?.BytesOut ?? BytesOut;
+            BytesOut = source.Report(request.Invitation.Key)?.BytesOut ?? BytesOut;
             changed();
         }
-        BytesOut = source.Report(request.Key)?.BytesOut ?? BytesOut;
+        BytesOut = source.Report(request.Invitation.Key)?.BytesOut ?? BytesOut;
     }
 
     /// <summary>Whom to tell what because one holds the others back.</summary>

@@ -34,7 +34,7 @@ static class BroadcastCommands
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                return Refuse($"the key cannot be written: {e.Message}");
+                return Terminal.Misused($"the key cannot be written: {e.Message}");
             }
         });
         return command;
@@ -56,37 +56,29 @@ static class BroadcastCommands
         int SendFile(ParseResult parsed)
         {
             if (!IPEndPoint.TryParse(parsed.GetValue(listen)!, out var at) || at.Port == 0)
-                return Refuse($"--listen is '{parsed.GetValue(listen)}', expected ADDRESS:PORT");
+                return Terminal.Misused($"--listen is '{parsed.GetValue(listen)}', expected ADDRESS:PORT");
             if (KeyOf(parsed, out var key) is { } bad)
-                return Refuse(bad);
+                return Terminal.Misused(bad);
             ImmutableArray<string> names = [];
             if (parsed.GetValue(nodes) is { } words)
             {
                 if (!NodeSet.TryParse(words, NodeSetContext.Plain, out var set, out var error))
-                    return Refuse($"-w: {error}");
+                    return Terminal.Misused($"-w: {error}");
                 names = [.. set.Select(n => n.Value)];
             }
             if (names.IsEmpty && parsed.GetValue(count) is not > 0)
-                return Refuse("say who is awaited: -w NODES, or --count N");
+                return Terminal.Misused("say who is awaited: -w NODES, or --count N");
             if (StragglerOptions.Of(parsed, out var stragglers) is { } unknown)
-                return Refuse(unknown);
+                return Terminal.Misused(unknown);
             var source = parsed.GetValue(file)!;
-            var isLive = source.ToString() == "-";
-            if (!isLive && !source.Exists)
-                return Refuse($"there is no file '{source}'");
-            if (isLive && parsed.GetValue(plain))
-                return Refuse("--no-verify is for files: a stream is proved piece by piece");
-            if (isLive && parsed.GetValue(hold) is < 64 or > 1024 * 1024)
-                return Refuse("--hold is 64 to 1048576 MiB");
-            var awaited = parsed.GetValue(count) ?? names.Length;
-            if (isLive)
-                return SendLive(new Invitation(at, key!, names, awaited, TimeSpan.FromSeconds(parsed.GetValue(wait)), ChainOptions.Default), parsed.GetValue(hold), parsed.GetValue(Common.Quiet));
-            var sender = new StandaloneSender(new SendRequest(
-                source.FullName, at, key!, names, awaited, TimeSpan.FromSeconds(parsed.GetValue(wait)), !parsed.GetValue(plain), ChainOptions.Default) { Stragglers = stragglers! });
-            var talk = parsed.GetValue(Common.Quiet) ? null : new SendTalk(sender);
-            if (sender.Run(() => talk?.Look(), CancellationToken.None) is { } fault)
-                return Say(fault);
-            return Summary(sender, source.Length);
+            var invitation = new Invitation(at, key!, names, parsed.GetValue(count) ?? names.Length, TimeSpan.FromSeconds(parsed.GetValue(wait)), ChainOptions.Default);
+            if (source.ToString() == "-")
+                return parsed.GetValue(plain) ? Terminal.Misused("--no-verify is for files: a stream is proved piece by piece")
+                    : parsed.GetValue(hold) is < 64 or > 1024 * 1024 ? Terminal.Misused("--hold is 64 to 1048576 MiB")
+                    : SendLive(invitation, parsed.GetValue(hold), parsed.GetValue(Common.Quiet));
+            return source.Exists
+                ? CarryOut(new StandaloneSender(new SendRequest(source.FullName, !parsed.GetValue(plain), invitation) { Stragglers = stragglers! }), parsed.GetValue(Common.Quiet))
+                : Terminal.Misused($"there is no file '{source}'");
         }
     }
 
@@ -94,12 +86,16 @@ static class BroadcastCommands
     {
         using var input = Console.OpenStandardInput();
         var request = new LiveRequest(input, Path.GetTempPath(), invitation);
-        var sender = new LiveSender(request with { Held = (int)(hold * 1024L * 1024 / request.PieceBytes) });
-        var talk = isQuiet ? null : new SendTalk(sender);
-        return sender.Run(() => talk?.Look(), CancellationToken.None) is { } fault ? Say(fault) : Summary(sender, sender.Bytes);
+        return CarryOut(new LiveSender(request with { Held = (int)(hold * 1024L * 1024 / request.PieceBytes) }), isQuiet);
     }
 
-    internal static int Summary(IStandaloneSender sender, long bytes)
+    static int CarryOut(IStandaloneSender sender, bool isQuiet)
+    {
+        var talk = isQuiet ? null : new SendTalk(sender);
+        return sender.Run(() => talk?.Look(), CancellationToken.None) is { } fault ? Say(fault) : Summary(sender);
+    }
+
+    internal static int Summary(IStandaloneSender sender)
     {
         var states = sender.States;
         foreach (var state in states.Where(s => s.State != "done"))
@@ -112,9 +108,9 @@ static class BroadcastCommands
         foreach (var line in states.Select(Mended).OfType<string>())
             Console.WriteLine(Terminal.Safe(line));
         var done = states.Count(s => s.State == "done");
-        var twice = states.Sum(s => s.State == "done" ? Math.Max(0, s.Progress!.BytesIn - bytes) : 0);
+        var twice = states.Sum(s => s.State == "done" ? Math.Max(0, s.Progress!.BytesIn - sender.Bytes) : 0);
         Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"{done} of {states.Length} have it: {bytes} bytes in {sender.Took.TotalSeconds:0.00} s; the sender sent {sender.BytesOut} bytes, {twice} came twice"));
+            CultureInfo.InvariantCulture, $"{done} of {states.Length} have it: {sender.Bytes} bytes in {sender.Took.TotalSeconds:0.00} s; the sender sent {sender.BytesOut} bytes, {twice} came twice"));
         return done == states.Length ? ExitCodes.Done : done == 0 ? ExitCodes.AllFailed : ExitCodes.SomeFailed;
     }
 
@@ -136,16 +132,16 @@ static class BroadcastCommands
         command.SetAction(async (parsed, cancel) =>
         {
             if (!IPEndPoint.TryParse(parsed.GetValue(from)!, out var sender) || sender.Port == 0)
-                return Refuse($"--from is '{parsed.GetValue(from)}', expected ADDRESS:PORT");
+                return Terminal.Misused($"--from is '{parsed.GetValue(from)}', expected ADDRESS:PORT");
             IPAddress? own = null;
             if (parsed.GetValue(listen) is { } address && !IPAddress.TryParse(address, out own))
-                return Refuse($"--listen is '{address}', expected an address");
+                return Terminal.Misused($"--listen is '{address}', expected an address");
             if (KeyOf(parsed, out var key) is { } bad)
-                return Refuse(bad);
+                return Terminal.Misused(bad);
             var words = parsed.GetValue(program) ?? [];
             var places = parsed.GetValue(to) ?? [];
             if (words.Length == 0 && places.Length == 0)
-                return Refuse("say where it goes: --to FILE, or -- PROGRAM ARGUMENTS, or both");
+                return Terminal.Misused("say where it goes: --to FILE, or -- PROGRAM ARGUMENTS, or both");
             ReceivingSink sink;
             try
             {
@@ -153,7 +149,7 @@ static class BroadcastCommands
             }
             catch (IOException e)
             {
-                return Refuse($"it cannot be written: {e.Message}");
+                return Terminal.Misused($"it cannot be written: {e.Message}");
             }
             using (sink)
             {
@@ -184,11 +180,5 @@ static class BroadcastCommands
     {
         Terminal.Say(new Ka.Protocol.Rest.Problem(null, null, 0, fault.Message, fault.Code.Text, FaultCodes.Explain(fault.Code.Text)?.Next, fault.Evidence, null));
         return ExitCodes.AllFailed;
-    }
-
-    static int Refuse(string why)
-    {
-        Console.Error.WriteLine(Terminal.Safe("ka: " + why));
-        return ExitCodes.Usage;
     }
 }

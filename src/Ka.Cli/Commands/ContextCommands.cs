@@ -52,9 +52,9 @@ static class ContextCommands
     static int Add(ParseResult parsed, string name, Contexts contexts, string path)
     {
         if (!Contexts.IsName(name))
-            return Usage($"'{name}' is no name of a context: letters, digits, dots and dashes, not more than 63");
+            return Terminal.Misused($"'{name}' is no name of a context: letters, digits, dots and dashes, not more than 63");
         if (parsed.GetValue(Common.Server) is not { } server || !Contexts.IsAddress(server))
-            return Usage("name the server with --server unix:PATH or --server https://HOST:PORT");
+            return Terminal.Misused("name the server with --server unix:PATH or --server https://HOST:PORT");
         var added = new ServerContext(name, server, Full(parsed.GetValue(Common.TokenFile)), Full(parsed.GetValue(Common.Authority)), parsed.GetValue(Common.User), Full(parsed.GetValue(Common.PasswordFile)),
             Full(parsed.GetValue(Common.Certificate)), Full(parsed.GetValue(Common.CertificateKey)));
         return Write(contexts.With(added), path, $"{name} is {server}");
@@ -80,12 +80,6 @@ static class ContextCommands
     internal static int Unknown(string name, Contexts contexts)
     {
         var near = Core.Documents.Suggestion.Nearest(name, contexts.Servers.Select(s => s.Name));
-        return Usage($"there is no context '{Core.Documents.DocumentError.Cut(name)}'" + (near is null ? "; add it: ka context add NAME --server ADDRESS" : $"; did you mean '{near}'?"));
-    }
-
-    static int Usage(string why)
-    {
-        Console.Error.WriteLine(Terminal.Safe("ka: " + why));
-        return ExitCodes.Usage;
+        return Terminal.Misused($"there is no context '{Core.Documents.DocumentError.Cut(name)}'" + (near is null ? "; add it: ka context add NAME --server ADDRESS" : $"; did you mean '{near}'?"));
     }
 }

@@ -45,16 +45,16 @@ static class CopyCommand
         var (source, target) = (Path.GetFullPath(parsed.GetValue(From)!), parsed.GetValue(To)!);
         var isTree = Directory.Exists(source);
         if (!isTree && !File.Exists(source))
-            return Refuse($"there is no file or directory '{source}'");
+            return Terminal.Misused($"there is no file or directory '{source}'");
         if (!Path.IsPathRooted(target) || target.Any(char.IsControl))
-            return Refuse($"DST is '{target}', expected an absolute path on the nodes");
+            return Terminal.Misused($"DST is '{target}', expected an absolute path on the nodes");
         if (!NodeSet.TryParse(parsed.GetValue(Nodes)!, NodeSetContext.Plain, out var set, out var error))
-            return Refuse($"-w: {error}");
+            return Terminal.Misused($"-w: {error}");
         if (StragglerOptions.Of(parsed, out var stragglers) is { } unknown)
-            return Refuse(unknown);
+            return Terminal.Misused(unknown);
         IPAddress? own = null;
         if (parsed.GetValue(Listen) is { } address && !IPAddress.TryParse(address, out own))
-            return Refuse($"--listen is '{address}', expected an address");
+            return Terminal.Misused($"--listen is '{address}', expected an address");
         using var server = Common.Connect(parsed);
         var (nodes, problem) = await FindAsync(server, set, cancel);
         if (problem is not null)
@@ -73,11 +73,11 @@ static class CopyCommand
                 await compressed.WriteAsync(program.Value, cancel);
             var file = isTree ? await PackAsync(source, Path.Combine(work, "tree.tar"), cancel) : source;
             if (file is null)
-                return Refuse($"'{source}' could not be packed; tar says why above");
+                return Terminal.Misused($"'{source}' could not be packed; tar says why above");
             var key = BroadcastKey.Create();
             _ = BroadcastKey.TryParse(key, out var parsedKey);
             var sender = new StandaloneSender(new SendRequest(
-                file, new IPEndPoint(own ?? Facing(nodes[0].Address), 0), parsedKey!, [.. nodes.Select(n => n.Name)], nodes.Length, TimeSpan.FromSeconds(parsed.GetValue(Wait)), Verified: true, ChainOptions.Default)
+                file, Verified: true, new Invitation(new IPEndPoint(own ?? Facing(nodes[0].Address), 0), parsedKey!, [.. nodes.Select(n => n.Name)], nodes.Length, TimeSpan.FromSeconds(parsed.GetValue(Wait)), ChainOptions.Default))
             {
                 Stragglers = stragglers!,
             });
@@ -87,7 +87,7 @@ static class CopyCommand
             var mode = isTree ? 0 : (int)File.GetUnixFileMode(source);
             await StartAllAsync(nodes, work, agent, parsed.GetValue(Identity), sender, name => new CopyOrder(at.ToString(), key, name, target, isTree, mode, parsed.GetValue(Wait)), cancel);
             var fault = await sending;
-            var status = BroadcastCommands.Summary(sender, new FileInfo(file).Length);
+            var status = BroadcastCommands.Summary(sender);
             return fault is null ? status : BroadcastCommands.Say(fault);
         }
         finally
@@ -177,11 +177,5 @@ static class CopyCommand
             if (!isSent)
                 window.Release();
         }
-    }
-
-    static int Refuse(string why)
-    {
-        Console.Error.WriteLine(Terminal.Safe("ka: " + why));
-        return ExitCodes.Usage;
     }
 }

@@ -25,7 +25,7 @@ static class EnvTagCommands
             foreach (var label in parsed.GetValue(labels) ?? [])
             {
                 if (label.Split('=', 2) is not [{ Length: > 0 } key, var value])
-                    return Misused($"--label '{label}' is not KEY=VALUE");
+                    return Terminal.Misused($"--label '{label}' is not KEY=VALUE");
                 changes[key] = value.Length > 0 ? value : null;
             }
             var body = new TagsBody
@@ -34,7 +34,7 @@ static class EnvTagCommands
                 Labels = changes.Count > 0 ? changes.ToImmutable() : null,
             };
             if (body == new TagsBody())
-                return Misused("say what is to change: --visibility, --destructive, --toggle-destructive, --alias or --label");
+                return Terminal.Misused("say what is to change: --visibility, --destructive, --toggle-destructive, --alias or --label");
             using var server = Common.Connect(parsed);
             var found = await server.GetAsync(EnvCommands.PathOf(parsed.GetValue(name)!), RestJson.Default.EnvironmentReply, cancel);
             if (found.Value is not { } environment)
@@ -65,7 +65,7 @@ static class EnvTagCommands
             using var server = Common.Connect(parsed);
             var (one, two, description) = (parsed.GetValue(left), parsed.GetValue(right), parsed.GetValue(file));
             if (description is null ? one is null || two is null : two is not null)
-                return Misused("name two environments, or one and a description with --file");
+                return Terminal.Misused("name two environments, or one and a description with --file");
             var (reply, status) = description is null ? await RegisteredAsync(server, one!, two!, cancel) : await DescribedAsync(server, one, description, cancel);
             if (reply is null)
                 return status;
@@ -115,7 +115,7 @@ static class EnvTagCommands
         {
             var into = parsed.GetValue(directory)!;
             if (Directory.Exists(into) && Directory.EnumerateFileSystemEntries(into).Any())
-                return Misused($"{into} is not empty");
+                return Terminal.Misused($"{into} is not empty");
             using var server = Common.Connect(parsed);
             var reply = await server.GetAsync(EnvCommands.PathOf(parsed.GetValue(name)!, "/export"), RestJson.Default.ExportReply, cancel);
             if (reply.Value is not { } export)
@@ -140,7 +140,7 @@ static class EnvTagCommands
         command.SetAction(async (parsed, cancel) =>
         {
             if (!Quantity.TryParseDuration(parsed.GetValue(age), out var span))
-                return Misused($"--older-than '{parsed.GetValue(age)}' is not {Quantity.DurationForm}");
+                return Terminal.Misused($"--older-than '{parsed.GetValue(age)}' is not {Quantity.DurationForm}");
             using var server = Common.Connect(parsed);
             var reply = await server.PostAsync("api/v1/store/collect", new CollectBody(span.TotalSeconds, parsed.GetValue(dryRun)), RestJson.Default.CollectBody, RestJson.Default.CollectReply, cancel);
             if (reply.Value is not { } found)
@@ -173,11 +173,5 @@ static class EnvTagCommands
         File.Delete(path);
         Console.Error.WriteLine($"ka: {path} came with SHA-256 {actual}, {sha256} was expected  (archive.digest_mismatch)");
         return ExitCodes.BadData;
-    }
-
-    static int Misused(string why)
-    {
-        Console.Error.WriteLine("ka: " + Terminal.Safe(why));
-        return ExitCodes.Usage;
     }
 }

@@ -37,11 +37,11 @@ static class RightsCommands
                 return none;
             var now = DateTimeOffset.UtcNow;
             if (Time(parsed.GetValue(from), "--from", now, out var begin) is { } wrong || (wrong = Time(parsed.GetValue(until), "--until", now, out var end)) is not null)
-                return Misused(wrong);
+                return Terminal.Misused(wrong);
             if (parsed.GetValue(lasting) is { } text)
             {
                 if (end is not null || !Quantity.TryParseDuration(text, out var span))
-                    return Misused(end is not null ? "--for and --until exclude each other" : $"--for '{text}' is not {Quantity.DurationForm}");
+                    return Terminal.Misused(end is not null ? "--for and --until exclude each other" : $"--for '{text}' is not {Quantity.DurationForm}");
                 end = (begin ?? now) + span;
             }
             var body = new GrantBody(
@@ -73,7 +73,7 @@ static class RightsCommands
                 return unread;
             var from = parsed.GetValue(source);
             if (who is null && from is null)
-                return Misused("say whose right ends, or --source");
+                return Terminal.Misused("say whose right ends, or --source");
             var path = who is not null && who.StartsWith("G-", StringComparison.Ordinal) && set is null && from is null
                 ? "api/v1/rights/" + Uri.EscapeDataString(who)
                 : "api/v1/rights?" + Query(("subject", who), ("nodes", set), ("source", from));
@@ -161,11 +161,5 @@ static class RightsCommands
     {
         at = text is not null && Moments.TryParse(text, now, out var parsed) ? parsed : null;
         return text is null || at is not null ? null : $"{option} '{text}' is not {Moments.Form}";
-    }
-
-    static int Misused(string why)
-    {
-        Console.Error.WriteLine("ka: " + Terminal.Safe(why));
-        return ExitCodes.Usage;
     }
 }

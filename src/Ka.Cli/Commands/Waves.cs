@@ -57,9 +57,9 @@ sealed class Waves
         if (all.IsEmpty)
             return ExitCodes.Done;
         if (!TryCut(parsed.GetValue(_waves)!, all, out var waves, out var why) || Manner.Minimum(parsed.GetValue(_most)!, 100) is not { } share || !parsed.GetValue(_most)!.EndsWith('%'))
-            return Misused(why.Length > 0 ? why : $"--max-failed '{parsed.GetValue(_most)}' is no share such as 10%");
+            return Terminal.Misused(why.Length > 0 ? why : $"--max-failed '{parsed.GetValue(_most)}' is no share such as 10%");
         if (body.ConfirmNodes is { } confirmed && confirmed != all.Count)
-            return Misused($"--confirm-nodes {confirmed}: these are {all.Count} nodes");
+            return Terminal.Misused($"--confirm-nodes {confirmed}: these are {all.Count} nodes");
         var clock = Stopwatch.StartNew();
         var (ok, failed, operations) = (NodeSet.Empty, NodeSet.Empty, new List<OperationReply>());
         for (var i = 0; i < waves.Length; i++)
@@ -104,10 +104,4 @@ sealed class Waves
     }
 
     static NodeSet Set(string nodes) => nodes.Length == 0 ? NodeSet.Empty : NodeSet.Parse(nodes);
-
-    static int Misused(string why)
-    {
-        Console.Error.WriteLine("ka: " + Terminal.Safe(why));
-        return ExitCodes.Usage;
-    }
 }

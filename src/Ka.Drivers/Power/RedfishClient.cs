@@ -6,6 +6,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
+using Ka.Core.Certificates;
 using Ka.Core.Clusters;
 using Ka.Core.Faults;
 
@@ -146,21 +147,9 @@ static class RedfishTls
                 presented is not null && CryptographicOperations.FixedTimeEquals(presented.GetCertHash(HashAlgorithmName.SHA256), Convert.FromHexString(fingerprint));
         else if (power.AuthorityFile is { } authority)
         {
-            var roots = new X509Certificate2Collection();
-            roots.ImportFromPemFile(authority);
-            handler.SslOptions.RemoteCertificateValidationCallback = (_, presented, _, errors) => Believes(roots, presented, errors);
+            var roots = GivenRoots.Read(authority);
+            handler.SslOptions.RemoteCertificateValidationCallback = (_, presented, _, errors) => GivenRoots.Believe(roots, presented, errors);
         }
         return handler;
-    }
-
-    static bool Believes(X509Certificate2Collection roots, X509Certificate? presented, SslPolicyErrors errors)
-    {
-        if (presented is null || errors.HasFlag(SslPolicyErrors.RemoteCertificateNameMismatch))
-            return false;
-        using var chain = new X509Chain();
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.AddRange(roots);
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        return chain.Build(X509CertificateLoader.LoadCertificate(presented.GetRawCertData()));
     }
 }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
+using Ka.Core.Certificates;
 using Ka.Core.Documents;
 using Ka.Core.Rights;
 using Ka.Yaml;
@@ -72,9 +73,7 @@ static class AuthReader
     {
         try
         {
-            var authorities = new X509Certificate2Collection();
-            authorities.ImportFromPemFile(path);
-            return authorities.Count > 0 ? null : "it is empty";
+            return GivenRoots.Read(path).Count > 0 ? null : "it is empty";
         }
         catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
         {

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography.X509Certificates;
+using Ka.Core.Certificates;
 using Ka.Core.Faults;
 using Ka.Core.Rights;
 
@@ -28,20 +29,19 @@ public sealed class ClientCertificates(string authority, TimeProvider clock)
 
     string? NotTrusted(X509Certificate2 shown)
     {
-        using var chain = new X509Chain();
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        chain.ChainPolicy.DisableCertificateDownloads = true;
-        chain.ChainPolicy.VerificationTime = clock.GetUtcNow().UtcDateTime;
-        chain.ChainPolicy.ApplicationPolicy.Add(new System.Security.Cryptography.Oid(ForClients));
+        X509Certificate2Collection roots;
         try
         {
-            chain.ChainPolicy.CustomTrustStore.ImportFromPemFile(authority);
+            roots = GivenRoots.Read(authority);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.Security.Cryptography.CryptographicException)
         {
             return $"the file of the site's authorities cannot be read ({e.Message})";
         }
+        using var chain = GivenRoots.Chain(roots);
+        chain.ChainPolicy.DisableCertificateDownloads = true;
+        chain.ChainPolicy.VerificationTime = clock.GetUtcNow().UtcDateTime;
+        chain.ChainPolicy.ApplicationPolicy.Add(new System.Security.Cryptography.Oid(ForClients));
         return chain.Build(shown) ? null : string.Join("; ", chain.ChainStatus.Select(s => s.StatusInformation.Trim()).Distinct());
     }
 }

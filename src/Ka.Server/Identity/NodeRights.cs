@@ -14,10 +14,14 @@ namespace Ka.Server.Identity;
 /// <summary>Who may work on which node now, by the rules of the store.</summary>
 public sealed class NodeRights(GrantTable grants, TimeProvider clock)
 {
+    /// <summary>The rules as they are now, for several decisions.</summary>
+    public ImmutableArray<Grant> Rules => grants.All();
+
+    public Verdict Decide(Caller caller, IEnumerable<ClusterNode> nodes, Func<ClusterNode, PartitionNeed> need) => Decide(caller, nodes, need, Rules);
+
     /// <param name="need">What is written on each node; nodes that need the same are decided together.</param>
-    public Verdict Decide(Caller caller, IEnumerable<ClusterNode> nodes, Func<ClusterNode, PartitionNeed> need)
+    public Verdict Decide(Caller caller, IEnumerable<ClusterNode> nodes, Func<ClusterNode, PartitionNeed> need, ImmutableArray<Grant> rules)
     {
-        var rules = grants.All();
         var now = clock.GetUtcNow();
         var parts = nodes.GroupBy(n => n.Layout).SelectMany(alike =>
             NodeRules.Decide(caller, NodeSet.FromNames(alike.Select(n => NodeName.Parse(n.Name))), need(alike.First()), rules, now).Parts);

@@ -25,9 +25,13 @@ public sealed partial class RightsWatch(
 
     internal void Look()
     {
-        foreach (var workflow in running())
+        var workflows = running().ToArray();
+        if (workflows.Length == 0)
+            return;
+        var rules = rights.Rules;
+        foreach (var workflow in workflows)
         {
-            var verdict = rights.Decide(people.Of(workflow.Owner, "owner"), workflow.Cluster.Nodes, node => NodeRights.NeedOf(workflow, node));
+            var verdict = rights.Decide(people.Of(workflow.Owner, "owner"), workflow.Cluster.Nodes, node => NodeRights.NeedOf(workflow, node), rules);
             if (!verdict.Allowed && end(workflow.Id, "the server", Fault.Of(FaultCodes.RightsEnded, $"{workflow.Owner} has no right any more on {verdict.Denied}", NodeRights.Said(verdict))))
                 LogEnded(workflow.Id, workflow.Owner, verdict.Denied.ToString());
         }

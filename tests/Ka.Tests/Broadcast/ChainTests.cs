@@ -57,12 +57,7 @@ public abstract class ChainTests(bool zeroCopy)
     public async Task A_node_that_dies_in_the_middle_takes_nobody_with_it()
     {
         using var chain = Chain(8 * MiB, nodes: 6, LoopbackChain.Patient);
-        chain.Sinks[2].TripAt = MiB;
-        chain.Sinks[2].Trip = () =>
-        {
-            chain.Listeners[2].Dispose();
-            chain.Nodes[2].Dispose();
-        };
+        chain.Die(2, MiB, 2);
         var all = Enumerable.Range(0, 6).Select(i => chain.Start(i)).ToArray();
         await Assert.ThrowsAsync<OperationCanceledException>(() => all[2]);
         foreach (var i in (int[])[0, 1, 3, 4, 5])
@@ -78,15 +73,7 @@ public abstract class ChainTests(bool zeroCopy)
     public async Task Neighbours_that_die_together_are_stepped_over_at_once()
     {
         using var chain = Chain(8 * MiB, nodes: 8, LoopbackChain.Patient);
-        chain.Sinks[4].TripAt = MiB;
-        chain.Sinks[4].Trip = () =>
-        {
-            foreach (var i in (int[])[2, 3, 4]) // the last one is who the others ask
-            {
-                chain.Listeners[i].Dispose();
-                chain.Nodes[i].Dispose();
-            }
-        };
+        chain.Die(4, MiB, 2, 3, 4); // the last one is who the others ask
         var all = Enumerable.Range(0, 8).Select(i => chain.Start(i)).ToArray();
         foreach (var i in (int[])[0, 1, 5, 6, 7])
         {

@@ -36,12 +36,7 @@ public class EncryptedChains
     public async Task A_node_that_dies_in_the_middle_takes_nobody_with_it()
     {
         using var chain = Chain(4 * MiB, nodes: 4, LoopbackChain.Patient);
-        chain.Sinks[1].TripAt = MiB;
-        chain.Sinks[1].Trip = () =>
-        {
-            chain.Listeners[1].Dispose();
-            chain.Nodes[1].Dispose();
-        };
+        chain.Die(1, MiB, 1);
         var all = Enumerable.Range(0, 4).Select(i => chain.Start(i)).ToArray();
         await Assert.ThrowsAsync<OperationCanceledException>(() => all[1]);
         foreach (var i in (int[])[0, 2, 3])

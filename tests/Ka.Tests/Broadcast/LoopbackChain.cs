@@ -95,6 +95,20 @@ sealed class LoopbackChain : IDisposable
 
     public Task<ChainOutcome[]> StartAll() => Task.WhenAll(Enumerable.Range(0, Listeners.Length).Select(i => Start(i)));
 
+    /// <summary>Lets nodes die at once, when one has written so much.</summary>
+    public void Die(int at, long offset, params int[] nodes)
+    {
+        Sinks[at].TripAt = offset;
+        Sinks[at].Trip = () =>
+        {
+            foreach (var i in nodes)
+            {
+                Listeners[i].Dispose();
+                Nodes[i].Dispose();
+            }
+        };
+    }
+
     public void AssertDelivered(int node) => Assert.True(Image.AsSpan().SequenceEqual(Sinks[node].ToArray()), $"node {node} differs");
 
     public void Dispose()

@@ -35,7 +35,7 @@ public sealed class StandaloneTests : IDisposable
     StandaloneSender Sender(string[] names, int count, int seconds = 60, bool verified = true)
     {
         Assert.True(BroadcastKey.TryParse(_key, out var key));
-        return new StandaloneSender(new SendRequest(_file, _at, key, [.. names], count, TimeSpan.FromSeconds(seconds), verified, Patient));
+        return new StandaloneSender(new SendRequest(_file, verified, new Invitation(_at, key, [.. names], count, TimeSpan.FromSeconds(seconds), Patient)));
     }
 
     Task<Ka.Core.Faults.Fault?> Receiver(string name, Stream sink, string? key = null)
