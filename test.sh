@@ -1,16 +1,18 @@
 #!/bin/bash
 # Runs the tests: the fast ones, then those on real machines. Needs root for the latter (network namespaces, mounts, BMC ports).
-# Usage: ./test.sh [fast|system|wide|everything]
+# Usage: ./test.sh [fast|system|long|wide|ci|everything]
 #   fast        without root, machines or network
 #   system      real disks and machines, the main path
+#   long        real machines, what takes them longest: faults at every macro step, a batch scheduler
 #   wide        real machines, every kind of image, layout and way to boot: about as long again
+#   ci          fast, system and long
 #   everything  all of them
 # Without a word: fast and system.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here" || exit 1
 what=${1:-all}
-case $what in all | fast | system | wide | everything) ;; *) echo "test.sh: '$what' is not known; fast, system, wide, everything, or nothing for fast and system" >&2; exit 2 ;; esac
+case $what in all | fast | system | long | wide | ci | everything) ;; *) echo "test.sh: '$what' is not known; fast, system, long, wide, ci, everything, or nothing for fast and system" >&2; exit 2 ;; esac
 
 . packaging/needs.sh
 if [ "$what" = fast ]; then needs images; else needs lab images tests; fi
@@ -39,7 +41,7 @@ run() {
     local name=$1 log=$logs/$1.log
     shift
     echo "== $name"
-    "$@" 2>&1 | tee "$log" | grep -v -E 'Discover|Starting:|Finished:' || true
+    "$@" -xml "$logs/$name.xml" 2>&1 | tee "$log" | grep -v -E 'Discover|Starting:|Finished:' || true
     local summary
     summary=$(sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E 'Total: [0-9]+' | tail -1)
     if [ -z "$summary" ]; then
@@ -59,7 +61,7 @@ run() {
     sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -A1 -F '[SKIP]' || true
 }
 
-case $what in all | fast | everything)
+case $what in all | fast | ci | everything)
     run fast artifacts/bin/Ka.Tests/debug/Ka.Tests -noLogo -noColor ;;
 esac
 if [ "$what" != fast ]; then
@@ -72,7 +74,9 @@ if [ "$what" != fast ]; then
     # Loop devices and mounts of the tests stay in a mount namespace of their own.
     real="unshare --mount --propagation private artifacts/bin/Ka.SystemTests/debug/Ka.SystemTests -noLogo -noColor"
     # shellcheck disable=SC2086 # fixed words
-    case $what in all | system | everything) run system $real -trait- scope=wide ;; esac
+    case $what in all | system | ci | everything) run system $real -trait- scope=long -trait- scope=wide ;; esac
+    # shellcheck disable=SC2086
+    case $what in long | ci | everything) run long $real -trait scope=long ;; esac
     # shellcheck disable=SC2086
     case $what in wide | everything) run wide $real -trait scope=wide ;; esac
 fi

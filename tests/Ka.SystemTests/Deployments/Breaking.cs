@@ -4,7 +4,7 @@ using Ka.Protocol.Rest;
 namespace Ka.SystemTests.Deployments;
 
 /// <summary>Machines broken in each macro step: they fail with their cause, the others finish, and the status is 3.</summary>
-[Collection("real machines")]
+[Collection("real machines"), Trait("scope", "long")]
 public sealed class Breaking(RealLab lab)
 {
     /// <summary>Timeouts that a healthy machine of the lab keeps by far; the way to boot differs so that each is tried.</summary>

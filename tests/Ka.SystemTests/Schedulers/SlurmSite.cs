@@ -17,20 +17,16 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Ka.SystemTests.Schedulers;
 
 /// <summary>
-/// A server of Ka in this process with two nodes that are a file for their power and a listener for their ssh, and a Slurm with the same two nodes in its own
-/// directory and on ports of its own.
+/// A server of Ka in this process with two nodes that are a file for their power and a listener for their ssh, and a Slurm with the same two nodes.
 /// </summary>
 sealed class SlurmSite : IAsyncDisposable
 {
-    const int Nobody = 65534;
-    static readonly string Scripts = Path.Combine(RealLab.Repository(), "packaging", "schedulers", "slurm");
-
     readonly string _directory = Directory.CreateTempSubdirectory("ka-slurm-").FullName;
-    readonly List<Process> _daemons = [];
     readonly List<TcpListener> _ssh = [];
     WebApplication? _app;
+    SlurmCluster? _slurm;
 
-    public string SlurmConf => At("slurm.conf");
+    public SlurmCluster Slurm => _slurm!;
 
     string Socket => At("kad.sock");
 
@@ -39,15 +35,14 @@ sealed class SlurmSite : IAsyncDisposable
     public static async Task<SlurmSite> StartAsync()
     {
         Assert.SkipUnless(Environment.IsPrivilegedProcess, "needs root");
-        foreach (var program in (string[])["/usr/sbin/slurmctld", "/usr/sbin/slurmd", "/usr/sbin/munged"])
-            Assert.SkipUnless(File.Exists(program), $"needs {program}: packaging/needs.sh, set tests");
-        Assert.SkipUnless((await RealLab.RunAsync("setpriv", [.. AsNobody, RealLab.Beside("ka"), "version"])).Status == 0, "needs a clone that everybody may read");
+        SlurmCluster.SkipUnlessInstalled();
+        Assert.SkipUnless((await RealLab.RunAsync("setpriv", [.. SlurmCluster.AsNobody, RealLab.Beside("ka"), "version"])).Status == 0, "needs a clone that everybody may read");
         var site = new SlurmSite();
         try
         {
             File.SetUnixFileMode(site._directory, (UnixFileMode)0b111_101_101);
             await site.ServeAsync();
-            await site.ScheduleAsync();
+            site._slurm = await SlurmCluster.StartAsync(site.At("cluster"), site.Socket, ["gris-1", "gris-2"], "debian12:1");
             return site;
         }
         catch
@@ -57,29 +52,10 @@ sealed class SlurmSite : IAsyncDisposable
         }
     }
 
-    static string[] AsNobody => [$"--reuid={Nobody}", $"--regid={Nobody}", "--clear-groups"];
-
     /// <summary>A command of ka, by root or by a user without any right of their own.</summary>
     public Task<Ended> KaAsync(params string[] words) => RealLab.RunAsync(RealLab.Beside("ka"), ["--server", "unix:" + Socket, .. words]);
 
-    public Task<Ended> KaAsNobodyAsync(params string[] words) => RealLab.RunAsync("setpriv", [.. AsNobody, RealLab.Beside("ka"), "--server", "unix:" + Socket, .. words]);
-
-    /// <summary>A command of Slurm.</summary>
-    public Task<Ended> SlurmAsync(string program, params string[] words) => RealLab.RunAsync("env", ["SLURM_CONF=" + SlurmConf, program, .. words]);
-
-    /// <summary>Runs a shell script as a job of the user nobody, on both nodes, for at most one minute.</summary>
-    public async Task<Ended> JobAsync(string script)
-    {
-        var output = At("jobs/output");
-        Directory.CreateDirectory(At("jobs"));
-        File.SetUnixFileMode(At("jobs"), (UnixFileMode)0b111_111_111);
-        var ended = await RealLab.RunAsync("env",
-        [
-            "SLURM_CONF=" + SlurmConf, "KA_SERVER=unix:" + Socket, "HOME=/nonexistent", "PATH=" + AppContext.BaseDirectory + ":/usr/bin:/bin",
-            "sbatch", "--wait", "--uid=nobody", "-D", "/", "-N2", "-t1", "-o", output, "--wrap", script,
-        ]);
-        return ended with { Output = File.Exists(output) ? await File.ReadAllTextAsync(output) : ended.Output };
-    }
+    public Task<Ended> KaAsNobodyAsync(params string[] words) => RealLab.RunAsync("setpriv", [.. SlurmCluster.AsNobody, RealLab.Beside("ka"), "--server", "unix:" + Socket, .. words]);
 
     /// <summary>Times that the power of a node was switched on.</summary>
     public int Boots(string node) => File.ReadAllText(At("boots")).Split('\n').Count(line => line == node);
@@ -145,100 +121,10 @@ sealed class SlurmSite : IAsyncDisposable
         }
     }
 
-    async Task ScheduleAsync()
-    {
-        Directory.CreateDirectory(At("slurm"));
-        await File.WriteAllBytesAsync(At("munge.key"), RandomNumberGenerator.GetBytes(64));
-        File.SetUnixFileMode(At("munge.key"), UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        await File.WriteAllTextAsync(At("scheduler.conf"), $"KA={RealLab.Beside("ka")}\nKA_SERVER=unix:{Socket}\nSLURM_CONF={SlurmConf}\nSITE_ENVIRONMENT=debian12:1\n");
-        foreach (var script in (string[])["prolog-slurmctld", "epilog-slurmctld", "reboot"])
-        {
-            // Slurm gives its scripts no environment, and the settings of this site are not in /etc.
-            await File.WriteAllTextAsync(At(script), $"#!/bin/sh\nexec env KA_SCHEDULER_CONFIG='{At("scheduler.conf")}' '{Path.Combine(Scripts, script)}' \"$@\" 2>>'{At("scripts.log")}'\n");
-            File.SetUnixFileMode(At(script), (UnixFileMode)0b111_101_101);
-        }
-        var ports = FreePorts(3);
-        await File.WriteAllTextAsync(SlurmConf, $"""
-            ClusterName=ka
-            SlurmctldHost=localhost(127.0.0.1)
-            SlurmUser=root
-            SlurmdUser=root
-            SlurmctldPort={ports[0]}
-            AuthInfo=socket={At("munge.sock")}
-            StateSaveLocation={At("slurm")}
-            SlurmdSpoolDir={At("spool-%n")}
-            SlurmctldPidFile={At("slurmctld.pid")}
-            SlurmdPidFile={At("%n.pid")}
-            SlurmctldLogFile={At("slurmctld.log")}
-            SlurmdLogFile={At("%n.log")}
-            ProctrackType=proctrack/pgid
-            TaskPlugin=task/none
-            SelectType=select/linear
-            ReturnToService=2
-            ResumeTimeout=120
-            SlurmctldParameters=reboot_from_controller
-            PrologSlurmctld={At("prolog-slurmctld")}
-            EpilogSlurmctld={At("epilog-slurmctld")}
-            RebootProgram={At("reboot")}
-            NodeName=gris-1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[1]} CPUs=1
-            NodeName=gris-2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs=1
-            PartitionName=all Nodes=gris-[1-2] Default=YES MaxTime=60 State=UP
-
-            """);
-        Daemon("/usr/sbin/munged", "--foreground", "--force", "--socket=" + At("munge.sock"), "--key-file=" + At("munge.key"), "--pid-file=" + At("munged.pid"), "--log-file=" + At("munged.log"), "--seed-file=" + At("munged.seed"));
-        await UntilAsync(() => Task.FromResult(File.Exists(At("munge.sock"))), "munged listens");
-        Daemon("/usr/sbin/slurmctld", "-D", "-c");
-        foreach (var node in (string[])["gris-1", "gris-2"])
-            Daemon("/usr/sbin/slurmd", "-D", "-b", "-N", node);
-        await UntilAsync(async () => (await SlurmAsync("sinfo", "-h", "-o", "%D %T")).Output.Trim() == "2 idle", "Slurm has two idle nodes");
-    }
-
-    static int[] FreePorts(int count)
-    {
-        var listeners = Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0)).ToArray();
-        foreach (var listener in listeners)
-            listener.Start();
-        var ports = listeners.Select(l => ((IPEndPoint)l.LocalEndpoint).Port).ToArray();
-        foreach (var listener in listeners)
-            listener.Stop();
-        return ports;
-    }
-
-    void Daemon(string program, params string[] words)
-    {
-        var start = new ProcessStartInfo(program, words) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment["SLURM_CONF"] = SlurmConf;
-        var process = Process.Start(start)!;
-        process.OutputDataReceived += (_, _) => { };
-        process.ErrorDataReceived += (_, _) => { };
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
-        _daemons.Add(process);
-    }
-
-    /// <summary>Waits for a condition; after a minute the test fails with what the scripts and the controller wrote.</summary>
-    public async Task UntilAsync(Func<Task<bool>> holds, string what)
-    {
-        using var late = new CancellationTokenSource(TimeSpan.FromMinutes(1));
-        while (!await holds())
-        {
-            if (late.IsCancellationRequested)
-                Assert.Fail($"not within a minute: {what}\n{Text("scripts.log")}\n{Text("slurmctld.log")}");
-            await Task.Delay(100);
-        }
-    }
-
-    string Text(string name) => File.Exists(At(name)) ? File.ReadAllText(At(name)) : "";
-
     public async ValueTask DisposeAsync()
     {
-        foreach (var daemon in Enumerable.Reverse(_daemons))
-        {
-            if (!daemon.HasExited)
-                await RealLab.RunAsync("kill", [daemon.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)]);
-            await daemon.WaitForExitAsync();
-            daemon.Dispose();
-        }
+        if (_slurm is not null)
+            await _slurm.DisposeAsync();
         if (_app is not null)
         {
             await _app.StopAsync();
