@@ -23,8 +23,11 @@ public sealed class Converting
             method: PXElinux
             repository: /var/lib/tftpboot
             export: { kind: tftp, server: 10.0.65.254 }
+        network:
+          vlan: { hostname_suffix: -kavlan-VLAN_ID, set_cmd: "echo kavlan -s -i VLAN_ID NODES" }
         hooks:
-          end_of_deployment: /usr/local/bin/after WORKFLOW_ID
+          end_of_deployment: echo after WORKFLOW_ID
+          end_of_power: echo switched WORKFLOW_ID
         """;
 
     const string Clusters = """
@@ -62,6 +65,8 @@ public sealed class Converting
             - { name: hard, cmd: "ipmitool -H HOSTNAME_SHORT-bmc chassis power off" }
           power_status:
             - { cmd: "ipmitool -H HOSTNAME_SHORT-bmc chassis power status" }
+          console:
+            - { cmd: "conman HOSTNAME_SHORT" }
         automata:
           macrosteps:
             SetDeploymentEnv:
@@ -131,14 +136,48 @@ public sealed class Converting
         Assert.Contains("scripts/griffon-griffon-2.site-status.sh", converted.Files["clusters/griffon.yaml"], StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Consoles_hooks_and_VLANs_are_those_of_before()
+    {
+        var (converted, directory) = Convert();
+        using var _ = directory;
+        foreach (var (path, text) in converted.Files)
+            directory.Write("new/" + path, text);
+        var site = SiteReader.Read(directory["new/ka.yaml"]).Site!;
+        Assert.Equal(["griffon-console.sh", "griffon-griffon-2.site-console.sh", "griffon-console.sh"], site.Clusters[0].Nodes.Select(n => Path.GetFileName(n.Console[0])));
+        Assert.All(site.Clusters[0].Nodes, n => Assert.Equal("{node}", n.Console[1]));
+        Assert.EndsWith("conman \"${1%%.*}\"\n", converted.Files["scripts/griffon-console.sh"], StringComparison.Ordinal);
+
+        Assert.Equal(["end-of-deployment.sh", "end-of-power.sh"], site.Hooks.Select(h => Path.GetFileName(h.Command[0])));
+        foreach (var operation in (string[])["{\"id\":\"D-1\",\"kind\":\"deploy\",\"owner\":\"x\"}", "{\n  \"id\": \"D-1\",\n  \"kind\": \"deploy\",\n  \"owner\": \"x\"\n}\n"])
+        {
+            Assert.Equal("after D-1\n", await ShellAsync(site.Hooks[0].Command[0], operation));
+            Assert.Equal("", await ShellAsync(site.Hooks[1].Command[0], operation));
+        }
+
+        Assert.Equal(("DEFAULT", "scripts/vlan.sh"), (site.Vlan!.Default, Path.GetRelativePath(directory["new"], site.Vlan.Command[0])));
+        directory.Write("bin/ka", "#!/bin/sh\n[ \"$1 $2\" = 'nodes expand' ] && [ \"$3\" = 'griffon-[1-2]' ] && echo griffon-1 griffon-2\n");
+        File.SetUnixFileMode(directory["bin/ka"], UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        Assert.Equal("kavlan -s -i 7 -m griffon-1 -m griffon-2\n", await ShellAsync(site.Vlan.Command[0], "", ["7", "griffon-[1-2]"], directory["bin"]));
+    }
+
+    static async Task<string> ShellAsync(string script, string input, string[]? words = null, string path = "")
+    {
+        var start = new System.Diagnostics.ProcessStartInfo("/bin/sh", [script, .. words ?? []]) { RedirectStandardInput = true, RedirectStandardOutput = true };
+        start.Environment["PATH"] = path + ":/usr/bin:/bin";
+        using var shell = System.Diagnostics.Process.Start(start)!;
+        await shell.StandardInput.WriteAsync(input);
+        shell.StandardInput.Close();
+        return await shell.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+    }
+
     [Theory]
     [InlineData("server.conf:2", "database/kind has no equivalent: Ka keeps its own database")]
-    [InlineData("server.conf", "hooks/end_of_deployment has no equivalent")]
     [InlineData("griffon-cluster.conf", "the way BootNewEnvPivotRoot has no equivalent")]
     [InlineData("griffon-cluster.conf", "timeouts/reboot has no equivalent")]
     [InlineData("griffon-cluster.conf", "boot/install_bootloader has no equivalent")]
     [InlineData("griffon-cluster.conf", "remoteops/reboot/0/cmd has no equivalent")]
-    [InlineData("command.conf:3", "griffon-2.site/console has no equivalent")]
+    [InlineData("ka.yaml", "vlan.names, such as \"{node}-kavlan-{vlan}.example.org\"")]
     [InlineData("clusters/griffon.yaml", "MAC addresses are made up")]
     [InlineData("clusters/griffon.yaml", "parted.sh partitioned the disks")]
     [InlineData("clusters/graphite.yaml", "no command for 'status'")]

@@ -22,6 +22,8 @@ static class ClusterConversion
     {
         var text = new StringBuilder($"cluster: {SiteConversion.Quoted(name)}\ndefaults:\n");
         text.Append($"  power: {{ kind: command, commands: {{ {Power(name, file, connector, files, notes)} }} }}\n");
+        if (file.Items("remoteops/console").FirstOrDefault() is { } console && file.Take($"{console}/cmd") is { } sitting)
+            text.Append($"  console: [{Script(name, "console", sitting, connector, file.PlaceOf($"{console}/cmd"), files, notes)}, \"{{node}}\"]\n");
         text.Append("  disk:\n");
         if (file.Take("partitioning/block_device") is { } device)
             text.Append($"    select: {{ path: {SiteConversion.Quoted(device)} }}\n");
@@ -61,7 +63,10 @@ static class ClusterConversion
         foreach (var (verb, keys) in ((string, string[])[])[("status", ["power_status"]), ("on", ["power_on_hard", "power_on_soft"]), ("off", ["power_off_hard", "power_off_very_hard"]), ("soft", ["power_off_soft"]), ("reset", ["reboot_hard"])])
             if (keys.FirstOrDefault(k => commands.Take($"{node}/{k}") is not null) is { } key)
                 verbs.Add($"{SiteConversion.Quoted(verb)}: [{Script($"{cluster}-{node}", verb, commands.Take($"{node}/{key}")!, connector, commands.PlaceOf($"{node}/{key}"), files, notes)}, \"{{node}}\"]");
-        return verbs.Count == 0 ? "" : $", power: {{ commands: {{ {string.Join(", ", verbs)} }} }}";
+        var own = verbs.Count == 0 ? "" : $", power: {{ commands: {{ {string.Join(", ", verbs)} }} }}";
+        return commands.Take($"{node}/console") is { } console
+            ? $"{own}, console: [{Script($"{cluster}-{node}", "console", console, connector, commands.PlaceOf($"{node}/console"), files, notes)}, \"{{node}}\"]"
+            : own;
     }
 
     static string Script(string owner, string verb, string command, string? connector, string place, IDictionary<string, string> files, List<string> notes)

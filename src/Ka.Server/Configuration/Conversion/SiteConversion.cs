@@ -20,11 +20,11 @@ public static class SiteConversion
     static readonly (string Prefix, string Why)[] Gone =
     [
         ("database/", "Ka keeps its own database in its state directory"), ("authentication/acl", "nobody is trusted for an address"), ("authentication/ident", "nobody is believed for what their machine says"),
-        ("authentication/certificate", "tokens take the place of certificates"), ("authentication/global", "who calls is in the Authorization header"), ("authentication/http_basic", "the realm is fixed"),
+        ("authentication/certificate", "name the authority of users' certificates as auth.authority"), ("authentication/global", "who calls is in the Authorization header"), ("authentication/http_basic", "the realm is fixed"),
         ("security/", "listeners with an address always speak TLS"), ("ssh_private_key", "the agent dials the server; no key of the server is needed"), ("logs/", "the journal of the service manager has the log"),
-        ("verbosity/", "the client decides"), ("cache/", "files are kept by their digest"), ("network/vlan", "there is no driver for VLANs yet"), ("network/", "ports are in server.nodes"),
+        ("verbosity/", "the client decides"), ("cache/", "files are kept by their digest"), ("network/", "ports are in server.nodes"),
         ("windows/check", "probes are not limited"), ("windows/reboot/sleep_time", "the window is used as soon as there is room"), ("environments/", "scripts find these in their variables"),
-        ("pxe/", "Ka boots the nodes itself: set 'boot' and switch the old profiles off"), ("hooks/", "there are no hooks at the end yet"), ("autoclean_threshold", "the journal is kept"),
+        ("pxe/", "Ka boots the nodes itself: set 'boot' and switch the old profiles off"), ("autoclean_threshold", "the journal is kept"),
         ("external/mkfs", "options of a file system are in the layout"), ("external/", "Ka brings its own broadcast and needs no connector"), ("rights/", "rights are always checked and kept in Ka's database"),
     ];
 
@@ -51,14 +51,14 @@ public static class SiteConversion
         }
         if (names.Count == 0)
             notes.Add($"! {clusters.Name} names no cluster");
-        files["ka.yaml"] = Site(server, names, notes);
+        files["ka.yaml"] = Site(server, names, files, notes);
         Leave(server, notes, Gone);
         Leave(clusters, notes, []);
         Leave(commands, notes, []);
         return new Converted(files.ToImmutable(), [.. notes]);
     }
 
-    static string Site(OldFile server, IEnumerable<string> clusters, List<string> notes)
+    static string Site(OldFile server, IEnumerable<string> clusters, IDictionary<string, string> files, List<string> notes)
     {
         var export = server.Take("pxe/dhcp/export/server");
         var known = IPAddress.TryParse(export, out var address);
@@ -72,6 +72,7 @@ public static class SiteConversion
         if (server.Take("authentication/http_basic/dbfile") is { } passwords)
             notes.Add($"ka.yaml: passwords of {passwords} count when they are bcrypt ('htpasswd -B'); add 'htpasswd: FILE' to auth, with mode 0640");
         text.Append("boot: { dhcp: off }\nminimal: { directory: /var/lib/ka/minimal }\n");
+        text.Append(ProgramConversion.Hooks(server, files)).Append(ProgramConversion.Vlan(server, files, notes));
         return text.Append($"clusters: [{string.Join(", ", clusters.Select(c => $"clusters/{c}.yaml"))}]\n").ToString();
     }
 
