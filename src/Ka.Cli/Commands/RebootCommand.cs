@@ -23,7 +23,8 @@ static class RebootCommand
             Description = "Refuse with status 2 when the last environment on any node is destructive; then 1 also means that some node failed, and 0 that all are rebooted",
         };
         var drained = new Option<bool>("--drained") { Description = "Also nodes that are out of use (operators)" };
-        foreach (var option in (Option[])[to, profile, level, keys, check, drained])
+        var vlan = new Option<string?>("--vlan") { Description = "Put the nodes into this VLAN when they boot" };
+        foreach (var option in (Option[])[to, profile, level, keys, check, drained, vlan])
             command.Add(option);
         var manner = new Manner(command);
         command.SetAction(async (parsed, cancel) =>
@@ -43,6 +44,7 @@ static class RebootCommand
                 AuthorizedKeys = authorized,
                 CheckDestructive = parsed.GetValue(check),
                 Drained = parsed.GetValue(drained),
+                Vlan = parsed.GetValue(vlan),
             };
             if (parsed.GetValue(profile) is { } file)
             {

@@ -129,7 +129,7 @@ public static class OldTools
 
     static readonly ImmutableArray<OldOption> RebootOnly =
     [
-        Missing("vlan", null, OldValue.Required, "only a deployment puts nodes into a VLAN"),
+        Same("vlan", null, "--vlan"),
         Text("reboot-kind", 'r'), Text("op-level", 'l'), SameFlag("check-destructive-tag", 'c', "--check-destructive"), Text("env-name", 'e'), Text("env-user", 'u'), Text("env-version", null),
         new("key", 'k', OldValue.Optional, (w, v) => w.Values["key"] = v),
         Without("partition-number", 'p', OldValue.Required, "the cluster's layout says which partition"), Without("block-device", 'b', OldValue.Required, "the cluster's layout says which disk"),

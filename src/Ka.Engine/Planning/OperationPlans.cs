@@ -16,9 +16,10 @@ public static class OperationPlans
     /// <summary>For a node to do what its power command says, from its turn.</summary>
     static readonly TimeSpan PowerPatience = TimeSpan.FromSeconds(120);
 
-    /// <summary>Resets the nodes and waits for what they were told to boot.</summary>
-    public static Plan Reboot(RebootWish wish, Cluster cluster, bool withKeys)
+    /// <summary>Resets the nodes and waits for what they were told to boot. Only from the default VLAN do they boot from the network.</summary>
+    public static Plan Reboot(RebootWish wish, Cluster cluster, bool withKeys, VlanWish? vlan = null)
     {
+        var fromNetwork = wish.To is RebootTarget.Minimal or RebootTarget.Profile;
         var (settings, choice) = wish.To switch
         {
             RebootTarget.Disk => (Last(cluster), BootChoice.LocalDisk),
@@ -33,8 +34,20 @@ public static class OperationPlans
             RebootTarget.Profile => [new AwaitLoaded(settings.Timeout)],
         };
         return new Plan(
-            [new MacroStep("Reboot", [new Strategy("Classical", settings.Retries, [new ChooseBoot(choice, cluster.StepTimeout), new PowerStep(PowerAction.Cycle, wish.Level, settings.Timeout), .. wait])])],
+            [
+                new MacroStep("Reboot", [new Strategy("Classical", settings.Retries,
+                [
+                    new ChooseBoot(choice, cluster.StepTimeout),
+                    .. Vlan(fromNetwork ? vlan?.Default : null),
+                    new PowerStep(PowerAction.Cycle, wish.Level, settings.Timeout),
+                    .. Vlan(fromNetwork ? null : vlan?.Name),
+                    .. wait,
+                    .. Vlan(wish.To == RebootTarget.Profile ? vlan?.Name : null),
+                ])]),
+            ],
             cluster.Gather);
+
+        ImmutableArray<MicroStep> Vlan(string? name) => name is null ? [] : [new SetVlan(name, cluster.StepTimeout)];
     }
 
     /// <summary>Switches the nodes and looks whether it came about.</summary>

@@ -24,6 +24,9 @@ public sealed record RebootBody(string Nodes, bool DryRun)
     /// <summary>Takes nodes that are out of use as well; for operators.</summary>
     public bool Drained { get; init; }
 
+    /// <summary>VLAN that the switch ports are put into; null leaves them where they are.</summary>
+    public string? Vlan { get; init; }
+
     /// <summary>Refuse when the last environment of any node is destructive.</summary>
     public bool CheckDestructive { get; init; }
 }

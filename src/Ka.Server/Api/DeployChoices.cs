@@ -22,7 +22,7 @@ static class DeployChoices
         Profile = body.BootProfile is { } profile ? Profile(profile, files, faults) : null,
     };
 
-    static VlanWish? Vlan(string? name, VlanSettings? settings, ICollection<Fault> faults)
+    internal static VlanWish? Vlan(string? name, VlanSettings? settings, ICollection<Fault> faults)
     {
         if (name is not null && settings is null)
             faults.Add(Fault.Of(FaultCodes.VlanUnconfigured, $"VLAN '{DocumentError.Cut(name)}' was asked for, but the site's configuration has no 'vlan'"));

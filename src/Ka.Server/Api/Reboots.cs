@@ -36,6 +36,9 @@ public static class Reboots
         var to = ReadTarget(body, faults);
         var level = Levels.Read(body.Level, faults);
         var environment = body.Environment is { } name ? Deployments.FindEnvironment(catalogue, who.Caller, name, faults) : null;
+        var vlan = DeployChoices.Vlan(body.Vlan, site.Configuration.Vlan, faults);
+        if (to == RebootTarget.Minimal && body.Vlan is not null)
+            faults.Add(Fault.Of(FaultCodes.RequestInvalid, "the minimal environment is reached where nodes are deployed, so 'vlan' goes with every other reboot only"));
         var profile = body.BootProfile is { } document ? DeployChoices.Profile(document, files, faults) : null;
         if (faults.Count > 0)
             return Problems.Of(faults);
@@ -55,7 +58,7 @@ public static class Reboots
         var workflow = new Workflow(
             Ids.New("R", request), WorkflowKind.Reboot, who.Caller.Name, environment ?? OsEnvironment.None, cluster!, body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow())
         {
-            Options = DeployOptions.Default with { Profile = profile },
+            Options = DeployOptions.Default with { Profile = profile, Vlan = vlan },
             Reboot = new RebootWish(to, level),
         };
         return await acceptance.AcceptAsync(workflow, body.DryRun, cancel, body.Drained);

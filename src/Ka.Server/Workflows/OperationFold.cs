@@ -57,7 +57,7 @@ public sealed class OperationFold
     static PlanOutcome Outcome(Workflow workflow) => workflow.Kind switch
     {
         WorkflowKind.Deploy => Planner.Accepted(new DeployRequest(workflow.Environment, workflow.Cluster, workflow.Cluster.Nodes, workflow.AuthorizedKeys.Length > 0, null, workflow.Verify) { Options = workflow.Options }),
-        WorkflowKind.Reboot => new PlanOutcome(OperationPlans.Reboot(workflow.Reboot!, workflow.Cluster, workflow.AuthorizedKeys.Length > 0), []),
+        WorkflowKind.Reboot => new PlanOutcome(OperationPlans.Reboot(workflow.Reboot!, workflow.Cluster, workflow.AuthorizedKeys.Length > 0, workflow.Options.Vlan), []),
         WorkflowKind.Power => new PlanOutcome(OperationPlans.Power(workflow.Power!, workflow.Cluster), []),
     };
 

@@ -1,3 +1,4 @@
+using Ka.Core.Clusters;
 using Ka.Core.NodeSets;
 using Ka.Core.Nodes;
 using Ka.Engine.Planning;
@@ -46,6 +47,18 @@ public sealed class SimulatedOperations
         var outcome = Reboot(RebootTarget.Disk, []);
         Assert.Equal("gris-[1-4]", Text(outcome.Ok));
         Assert.All(outcome.Ok, node => Assert.True(outcome.World.RunsDeployed(node) && outcome.World.BootedAt(node) is not null));
+    }
+
+    [Theory]
+    [InlineData(RebootTarget.Disk, "blue", new[] { "blue" })]
+    [InlineData(RebootTarget.Disk, null, new string[0])]
+    [InlineData(RebootTarget.Minimal, null, new[] { "default" })]
+    [InlineData(RebootTarget.Profile, "blue", new[] { "default", "blue" })]
+    public void Nodes_boot_from_the_network_in_the_default_VLAN_and_end_in_the_one_that_was_asked_for(RebootTarget to, string? vlan, string[] places)
+    {
+        var outcome = Run(OperationPlans.Reboot(new RebootWish(to, Level.Soft), SimulatedDeployment.SampleCluster(Roster.Names), withKeys: false, new VlanWish(vlan, "default")), [], installed: true, null);
+        Assert.Equal("gris-[1-4]", Text(outcome.Ok));
+        Assert.All(outcome.Ok, node => Assert.Equal(places, outcome.World.VlansOf(node).Select(v => v.Vlan)));
     }
 
     [Theory]

@@ -73,6 +73,8 @@ public sealed class Vlans(RunningServer server) : IClassFixture<RunningServer>, 
     {
         var reply = await server.PostAsync("deployments", $"{{\"environment\":\"debian12\",\"nodes\":\"gris-5\",\"dryRun\":true,\"vlan\":\"{vlan}\"}}");
         Assert.Equal(code, (await RunningServer.ProblemOf(reply)).Code);
+        var reboot = await server.PostAsync("reboots", $"{{\"nodes\":\"gris-5\",\"dryRun\":true,\"vlan\":\"{vlan}\"}}");
+        Assert.Equal(code, (await RunningServer.ProblemOf(reboot)).Code);
     }
 
     [Theory]
