@@ -30,7 +30,9 @@ public sealed record AuthSettings(
 /// <summary>Reads <c>auth</c> of the server's configuration, and looks at the files that it names.</summary>
 static class AuthReader
 {
-    const UnixFileMode OthersRead = UnixFileMode.OtherRead, OthersWrite = UnixFileMode.OtherWrite | UnixFileMode.GroupWrite;
+    const UnixFileMode OthersRead = UnixFileMode.OtherRead;
+
+    public const UnixFileMode OthersWrite = UnixFileMode.OtherWrite | UnixFileMode.GroupWrite;
 
     public static AuthSettings Read(YamlSection auth, string folder)
     {
@@ -57,9 +59,9 @@ static class AuthReader
         return auth.TextList(key);
     }
 
-    static string? Path(YamlSection auth, string key, string folder) => auth.OptionalText(key) is { } path ? System.IO.Path.GetFullPath(path, folder) : null;
+    public static string? Path(YamlSection auth, string key, string folder) => auth.OptionalText(key) is { } path ? System.IO.Path.GetFullPath(path, folder) : null;
 
-    static void CheckFile(YamlSection auth, string key, string? path, UnixFileMode forbidden)
+    public static void CheckFile(YamlSection auth, string key, string? path, UnixFileMode forbidden)
     {
         if (path is null)
             return;

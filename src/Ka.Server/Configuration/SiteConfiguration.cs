@@ -45,6 +45,9 @@ public sealed record SiteConfiguration(
     /// <summary>Programs that are told how each operation ended, in order.</summary>
     public ImmutableArray<EndHook> Hooks { get; init; } = [];
 
+    /// <summary>Where the traces of operations go; null for nowhere.</summary>
+    public OtlpSettings? Otlp { get; init; }
+
     /// <summary>From where images may be fetched.</summary>
     public SourcePolicy Sources { get; init; } = SourcePolicy.Default;
 

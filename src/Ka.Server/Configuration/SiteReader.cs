@@ -29,7 +29,7 @@ public static class SiteReader
         if (Load(path, findings) is not { } file)
             return new SiteReading(null, findings.ToImmutable());
         var binder = new YamlBinder();
-        var root = binder.Mapping(file.Root, "the server configuration", "server", "auth", "boot", "minimal", "clusters", "groups", "limits", "hooks", "vlan", "sources");
+        var root = binder.Mapping(file.Root, "the server configuration", "server", "auth", "boot", "minimal", "clusters", "groups", "limits", "hooks", "vlan", "sources", "telemetry");
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         var server = root.Section("server", "name", "state", "users", "nodes");
         var nodes = server.Section("nodes", "address", "http", "agent", "chain", "torrent");
@@ -47,6 +47,7 @@ public static class SiteReader
             AtOnceLimit = root.Section("limits", "nodes", "at-once").Int("at-once", 1, 1_000_000, int.MaxValue),
             Vlan = VlanReader.Read(root, folder),
             Sources = SourcesReader.Read(root),
+            Otlp = TelemetryReader.Read(root, folder),
             Hooks = HooksReader.Read(binder, root, folder),
             Auth = AuthReader.Read(root.Section("auth", "admins", "operators", "viewers", "htpasswd", "certificate", "key", "authority"), folder),
         };

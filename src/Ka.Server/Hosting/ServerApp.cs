@@ -14,6 +14,7 @@ using Ka.Server.Configuration;
 using Ka.Server.Consoles;
 using Ka.Server.Environments;
 using Ka.Server.Identity;
+using Ka.Server.Telemetry;
 using Ka.Server.Workflows;
 using Ka.Store;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -106,6 +107,7 @@ public static class ServerApp
             s.GetRequiredService<AgentHub>(), s.GetRequiredService<NodeBoots>(), s.GetRequiredService<BootDirectory>(), site, s.GetRequiredService<SiteKeys>(), s.GetRequiredService<ChainSource>(), configuration.Nodes.Address,
             s.GetRequiredService<FileStore>(), secrets, s.GetRequiredService<Journal>(), s.GetRequiredService<WorkflowTable>(), s.GetRequiredService<NodeTable>(),
             s.GetRequiredService<LogTable>(), s.GetRequiredService<RunTable>(), s.GetRequiredService<OutOfUseTable>(), s.GetRequiredService<TorrentSource>(), s.GetRequiredService<TorrentTools>(), s.GetRequiredService<PowerDrivers>(), TimeProvider.System));
+        services.AddSingleton<OperationTraces>().AddHostedService(s => s.GetRequiredService<OperationTraces>());
         services.AddSingleton<EndHooks>().AddHostedService(s => s.GetRequiredService<EndHooks>());
         services.AddSingleton<Acceptance>().AddSingleton<AlreadyDeployed>().AddSingleton<WorkflowHost>().AddHostedService(s => s.GetRequiredService<WorkflowHost>());
         AddIdentity(services, configuration);

@@ -16,6 +16,7 @@ using Ka.Server.Boot;
 using Ka.Server.Environments;
 using Ka.Server.Hosting;
 using Ka.Server.Statistics;
+using Ka.Server.Telemetry;
 using Ka.Store;
 
 namespace Ka.Server.Workflows;
@@ -48,7 +49,7 @@ public sealed class LiveWorkflow
 /// Runs all workflows of this server on one strand, and takes up at start what the last process left. One of the three places
 /// where exceptions are caught.
 /// </summary>
-public sealed partial class WorkflowHost(WorkflowResources have, EndHooks hooks, ILogger<WorkflowHost> log) : IHostedService, IDisposable
+public sealed partial class WorkflowHost(WorkflowResources have, EndHooks hooks, OperationTraces traces, ILogger<WorkflowHost> log) : IHostedService, IDisposable
 {
     readonly TaskFactory _strand = new(
         CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskContinuationOptions.None, new ConcurrentExclusiveSchedulerPair().ExclusiveScheduler);
@@ -150,7 +151,7 @@ public sealed partial class WorkflowHost(WorkflowResources have, EndHooks hooks,
             if (!have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow()))
                 LogFenced(workflow.Id, fence);
             else
-                hooks.Begin(workflow.Id);
+                Tell(workflow.Id);
             LogEnded(workflow.Id, fold.State, fold.Automaton.Ok.Count, fold.Automaton.Ko.Count, live.Runner.OwnTime.TotalMilliseconds);
         }
         catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
@@ -186,7 +187,13 @@ public sealed partial class WorkflowHost(WorkflowResources have, EndHooks hooks,
         have.Boots.Forget(workflow.Id);
         Count(workflow);
         have.Workflows.End(workflow.Id, fold.State, fence, have.Clock.GetUtcNow());
-        hooks.Begin(workflow.Id);
+        Tell(workflow.Id);
+    }
+
+    void Tell(string ended)
+    {
+        hooks.Begin(ended);
+        traces.Begin(ended);
     }
 
     void Count(Workflow workflow) => have.Runs.Add(RunFold.Of(workflow, have.Journal.Read(workflow.Id)));

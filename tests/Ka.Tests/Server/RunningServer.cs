@@ -46,6 +46,9 @@ public class RunningServer : IAsyncLifetime
 
     protected virtual IEnumerable<Cluster> MoreClusters => [];
 
+    /// <summary>Where its traces go; asked at every start.</summary>
+    protected virtual Task<OtlpSettings?> OtlpAsync() => Task.FromResult<OtlpSettings?>(null);
+
     public const string PasswordOfPaul = "U*U";
 
     public string PathOf(string relative) => _directory[relative];
@@ -66,7 +69,7 @@ public class RunningServer : IAsyncLifetime
 
     async Task StartAsync()
     {
-        _app = ServerApp.Build(Configuration(), withNetworkBoot: false);
+        _app = ServerApp.Build(Configuration() with { Otlp = await OtlpAsync() }, withNetworkBoot: false);
         await _app.StartAsync();
         _remote = new Uri(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single(a => a.StartsWith("https://127.0.0.2", StringComparison.Ordinal)) + "/api/v1/");
         WithoutToken = Remote(null);
