@@ -20,7 +20,7 @@ sealed class DeployWishes
     readonly Option<string?> _tmp = new("--reformat-tmp") { Description = "Make this file system on the partition 'tmp'" };
     readonly Option<string?> _custom = new("--custom-steps") { Description = "File with custom operations before, after or instead of micro steps" };
 
-    readonly Option<string?> _profile = new("--boot-profile") { Description = "File with kernel, initrd and params that the nodes boot from the network at the end, not their disk" };
+    readonly Option<string?> _profile = new("--boot-profile") { Description = "File (YAML, or PXELINUX's words) with kernel, initrd and params that the nodes boot from the network at the end, not their disk" };
 
     readonly Option<string?> _broadcast = new("--broadcast") { Description = "How the image comes to the nodes (default: the cluster's, else auto)" };
 

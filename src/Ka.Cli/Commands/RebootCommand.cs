@@ -14,7 +14,7 @@ static class RebootCommand
         var command = new Command("reboot", "Reboot nodes into what is on their disk, the minimal environment, or a boot profile");
         var selection = new Selection(command);
         var to = new Option<string?>("--to") { Description = "disk (default), minimal, or the environment that was deployed there, as NAME or NAME:VERSION" };
-        var profile = new Option<string?>("--boot-profile") { Description = "YAML file with the kernel that the nodes boot from the network until another operation" };
+        var profile = new Option<string?>("--boot-profile") { Description = "File (YAML, or PXELINUX's words) with the kernel that the nodes boot from the network until another operation" };
         var level = new Option<string>("--level", "-l") { Description = "How roughly it begins: soft, hard or very-hard", DefaultValueFactory = _ => "soft" };
         level.AcceptOnlyFromAmong("soft", "hard", "very-hard");
         var keys = new Option<string?>("--key", "-k") { Description = "Public ssh keys for root of the minimal environment (default: your own)", Arity = ArgumentArity.ZeroOrOne };

@@ -9,6 +9,9 @@ namespace Ka.Cli.Commands;
 /// <summary><c>ka stats summary|failing|slow|durations|causes|deploys</c>.</summary>
 static class StatsCommands
 {
+    /// <summary>Lines of a report: the server's own limit, and the most that it gives at once.</summary>
+    const int UsualRows = 1000, MostRows = 100_000;
+
     public static Command Build()
     {
         var stats = new Command("stats", "How operations fared: what fails where, of what, and how long things take");
@@ -44,13 +47,18 @@ static class StatsCommands
         var until = new Option<string?>("--until") { Description = "Only what began before then" };
         var limit = new Option<int?>("--limit", "-n") { Description = "At most so many lines (default 1000)" };
         var minimum = new Option<int?>("--min-runs") { Description = "Leave out nodes with fewer runs (default 3)" };
-        var command = new Command(name, description) { kind, environment, operation, since, until, limit };
+        var columns = new Option<string?>("--columns") { Description = "Only these columns of the table or CSV, in this order: NAME,…" };
+        var sort = new Option<string?>("--sort") { Description = "In the order of these columns: NAME,… or -NAME for the greatest first" };
+        var command = new Command(name, description) { kind, environment, operation, since, until, limit, columns, sort };
         var selection = new Selection(command);
         var share = new Option<double?>("--min-share") { Description = "Leave out nodes that fail more seldom, 0 to 1" };
         if (withMinimum)
             command.Add(minimum);
         if (name == "failing")
             command.Add(share);
+        var failures = new Option<int?>("--min-failures") { Description = "Only runs in which at least so many tries failed" };
+        if (name == "deploys")
+            command.Add(failures);
         command.SetAction(async (parsed, cancel) =>
         {
             var now = DateTimeOffset.UtcNow;
@@ -60,23 +68,43 @@ static class StatsCommands
                     Console.Error.WriteLine(Terminal.Safe($"ka: {option.Name} '{text}' is not {Moments.Form}"));
                     return ExitCodes.Usage;
                 }
+            if (Chosen(parsed, columns, heads, signed: false) is not { } shown || Chosen(parsed, sort, heads, signed: true) is not { } order)
+                return ExitCodes.Usage;
             if (!selection.TryRead(parsed, out var nodes, out var unread))
                 return unread;
+            var least = parsed.GetValue(failures);
+            // What is chosen from here must come whole.
+            var most = order.Length > 0 || least is not null ? MostRows : parsed.GetValue(limit);
             using var server = Common.Connect(parsed);
             var reply = await server.GetAsync(
                 $"api/v1/stats/{name}?" + RightsCommands.Query(
                     ("nodes", nodes), ("kind", parsed.GetValue(kind)), ("environment", parsed.GetValue(environment)), ("operation", parsed.GetValue(operation)),
-                    ("since", Time(parsed.GetValue(since), now)), ("until", Time(parsed.GetValue(until), now)), ("limit", parsed.GetValue(limit)?.ToString()),
+                    ("since", Time(parsed.GetValue(since), now)), ("until", Time(parsed.GetValue(until), now)), ("limit", most?.ToString()),
                     ("minRuns", withMinimum ? parsed.GetValue(minimum)?.ToString() : null)),
                 type, cancel);
             if (reply.Value is not { } rows)
                 return Terminal.Say(reply.Problem!);
-            if (name == "failing" && parsed.GetValue(share) is { } least)
-                rows = [.. rows.Where(r => r is not FailingRow failing || failing.Share >= least)];
-            Print(parsed, rows, type, heads, fields);
+            rows = [.. rows.Where(r => (r is not FailingRow failing || !(failing.Share < parsed.GetValue(share))) && (r is not RunRow run || !(run.Failures < least)))];
+            if (most == MostRows)
+                rows = [.. Columns.Ordered(rows, fields, order).Take(parsed.GetValue(limit) ?? UsualRows)];
+            if (shown.Length == 0)
+                Print(parsed, rows, type, heads, fields);
+            else
+                Print(parsed, rows, type, [.. shown.Select(c => heads[c.Column])], r => [.. shown.Select(c => fields(r)[c.Column])]);
             return ExitCodes.Done;
         });
         return command;
+    }
+
+    /// <summary>The columns that an option names, none without it; null when it names none of these.</summary>
+    static (int Column, bool Descending)[]? Chosen(ParseResult parsed, Option<string?> option, string[] heads, bool signed)
+    {
+        if (parsed.GetValue(option) is not { } text)
+            return [];
+        if (Columns.TryRead(text, heads, signed, out var columns, out var error))
+            return columns;
+        Console.Error.WriteLine(Terminal.Safe($"ka: {option.Name}: {error}"));
+        return null;
     }
 
     internal static void Print<T>(ParseResult parsed, T[] rows, JsonTypeInfo<T[]> type, string[] heads, Func<T, string[]> fields)

@@ -120,9 +120,17 @@ static class OldCatalogue
             }
         if (words["workflow-id"] is { } id)
             words.Options.AddRange(["--operation", id]);
-        foreach (var none in (string[])["fields", "sort", "min-retries", "retry-steps"])
-            if (words.Has(none))
-                words.Note($"--{none} has no effect: every field is printed, the newest first");
+        if (words["min-retries"] is { } retries)
+        {
+            if (rates || !int.TryParse(retries, NumberStyles.None, CultureInfo.InvariantCulture, out _))
+                return words.Refused(rates ? "-r goes with -a" : $"Invalid number of retries: {retries}");
+            words.Options.AddRange(["--min-failures", retries]);
+        }
+        if (words.Has("retry-steps"))
+            words.Note("--retry-steps has no effect: tries that failed are counted over all steps");
+        foreach (var (old, option) in ((string, string)[])[("fields", "--columns"), ("sort", "--sort")])
+            if ((words[old] ?? (old == "sort" && !rates ? "start" : null)) is { } fields)
+                words.Options.AddRange([option, string.Join(',', fields.Split(',').Select(f => Column(words, f.Trim(), rates)))]);
         if (words["failure-rate"] is { } minimum)
         {
             if (!double.TryParse(minimum, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var rate) || rate > 1)
@@ -134,6 +142,28 @@ static class OldCatalogue
         if (words.NodesFile is not null)
             words.Options.AddRange(["--nodes-file", words.NodesFile]);
         return words.Call(["stats", rates ? "failing" : "deploys", .. rates ? (string[])["--min-runs", "1"] : [], "-o", "csv"]);
+    }
+
+    /// <summary>What a field of Kadeploy3's table <c>log</c> is called here.</summary>
+    static string Column(OldWords words, string field, bool rates)
+    {
+        var name = (rates, field) switch
+        {
+            (_, "hostname") => "node",
+            (false, "wid") => "operation",
+            (false, "user") => "owner",
+            (false, "env") => "environment",
+            (false, "start") => "started",
+            (false, "success") => "result",
+            (false, "error") => "code",
+            (false, "step1_duration" or "step2_duration" or "step3_duration") => field[..5] + "_s",
+            _ => null,
+        };
+        if (name is null)
+            words.Refuse($"Invalid field: {field}; here are {(rates ? "hostname" : "wid, hostname, user, env, start, success, error, step1_duration, step2_duration and step3_duration")}");
+        else if (name == "result")
+            words.Note("success is said as ok, failed or cancelled");
+        return name ?? "";
     }
 
     static ImmutableArray<string> Named(OldWords words, Func<string, string?> variable) => words.Selection(variable) ?? [];

@@ -110,9 +110,9 @@ public static class OldTools
         Without("force", null, OldValue.None, "nodes that another operation holds are never taken; end it first: ka ops cancel ID"),
         Text("breakpoint", null), Text("custom-steps", null), Text("set-custom-operations", null),
         Without("hook", null, OldValue.None, "the hooks of the site run after every operation"),
-        Missing("set-pxe-profile", 'w', OldValue.Required, "write a boot profile (kernel, initrd, params) and use --boot-profile of ka"),
-        Missing("set-pxe-pattern", null, OldValue.Required, "the kernel line of a boot profile has the words of each node in it: ka deploy --boot-profile"),
-        Missing("upload-pxe-files", 'x', OldValue.Required, "a boot profile names its files, and they are sent: ka deploy --boot-profile"),
+        Text("set-pxe-profile", 'w'),
+        Missing("set-pxe-pattern", null, OldValue.Required, "the kernel line of a boot profile of ka has the words of each node in it: {{ node.name }}"),
+        Text("upload-pxe-files", 'x'),
         Without("reboot-classical-timeout", null, OldValue.Required, "each strategy has its own: ka deploy --strategy boot=classical:0:300s"),
     ];
 
@@ -152,6 +152,7 @@ public static class OldTools
             words.Options.AddRange(["--breakpoint", breakpoint]);
         if ((words["custom-steps"] ?? words["set-custom-operations"]) is { } steps)
             words.Options.AddRange(["--custom-steps", steps]);
+        Profile(words);
         return name is null
             ? words.Call(["deploy", "--env-file", words["env-file"]!, .. nodes, "--yes"])
             : words.Call(["deploy", Version(name, words), .. nodes, "--yes"]);
@@ -163,6 +164,9 @@ public static class OldTools
         if (words.Selection(variable) is not { } nodes)
             return words.Refused("No node is chosen");
         Level(words);
+        Profile(words);
+        if (words.Has("set-pxe-profile") != kind is "set_pxe")
+            return words.Refused(kind is "set_pxe" ? "You must specify a PXE profile: -w FILE" : "-w goes with the kind set_pxe");
         switch (kind)
         {
             case "simple" or "simple_reboot":
@@ -174,7 +178,7 @@ public static class OldTools
                 CheckUser(words);
                 return words["env-name"] is { } name ? words.Call(["reboot", "--to", Version(name, words), .. nodes, "--yes"]) : words.Refused("You must specify an environment");
             case "set_pxe":
-                return words.Refused("set_pxe is not known here: write a boot profile and use 'ka reboot --boot-profile'");
+                return words.Call(["reboot", .. nodes, "--yes"]);
             default:
                 return words.Refused($"Invalid kind of reboot: {kind}");
         }
@@ -187,6 +191,8 @@ public static class OldTools
             return words.Refused(asked.Length == 0 ? "You must specify an operation: --on, --off or --status" : $"Choose one of --on, --off and --status, not: {string.Join(' ', asked)}");
         if (words.Selection(variable) is not { } nodes)
             return words.Refused("No node is chosen");
+        if (words.Has("set-pxe-profile") || words.Has("upload-pxe-files"))
+            return words.Refused("-w and -x have no meaning for a change of power");
         if (asked[0] == "status")
             return words.Has("op-level") ? words.Refused("A level has no meaning for --status") : words.Call(["power", "status", .. nodes]);
         Level(words);
@@ -214,6 +220,21 @@ public static class OldTools
         if (words.Has("key"))
             words.Options.AddRange(["--key", words["key"] ?? Path.Combine(variable("HOME") ?? "/root", ".ssh/authorized_keys")]);
     }
+
+    /// <summary>A profile in PXELINUX's words; its files are found by their names in it.</summary>
+    static void Profile(OldWords words)
+    {
+        if (words["set-pxe-profile"] is { } file)
+            words.Options.AddRange(["--boot-profile", file]);
+        if (words["upload-pxe-files"] is not { } files)
+            return;
+        if (!words.Has("set-pxe-profile"))
+            words.Refuse("-x goes with -w");
+        foreach (var apart in files.Split(',').Where(f => Folder(f) != Folder(words["set-pxe-profile"] ?? f)))
+            words.Refuse($"{apart} must lie beside the profile, where it is looked for by its name");
+    }
+
+    static string? Folder(string file) => Path.GetDirectoryName(Path.GetFullPath(file));
 
     static string Version(string name, OldWords words) => words["env-version"] is { } version ? $"{name}:{version}" : name;
 

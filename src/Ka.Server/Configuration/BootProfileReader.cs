@@ -14,11 +14,13 @@ public sealed record BootProfileReading(NamedFile Kernel, NamedFile? Initrd, str
     public IEnumerable<string> Paths => new[] { Kernel.Path, Initrd?.Path }.OfType<string>().Distinct();
 }
 
-/// <summary>Reads the user's own boot profile: <c>kernel</c>, <c>initrd</c>, and <c>params</c> with <c>{{ node.name }}</c> in them.</summary>
+/// <summary>Reads the user's own boot profile: <c>kernel</c>, <c>initrd</c>, and <c>params</c> with <c>{{ node.name }}</c> in them; or one in PXELINUX's words.</summary>
 public static class BootProfileReader
 {
     public static (BootProfileReading? Reading, ImmutableArray<DocumentError> Errors) Read(string file, string text)
     {
+        if (PxelinuxReader.IsOne(text))
+            return PxelinuxReader.Read(file, text);
         if (!YamlReader.TryParse(file, text, YamlLimits.Default, out var root, out var errors))
             return (null, errors);
         var binder = new YamlBinder();

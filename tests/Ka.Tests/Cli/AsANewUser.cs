@@ -86,6 +86,9 @@ public sealed class AsANewUser(RunningServer server) : IClassFixture<RunningServ
         Assert.Equal(3, (await RootAsync("ops", "wait", operation)).Status);
         var failing = await RootAsync("stats", "failing", "--min-runs", "1", "-w", "rouge-[1-3]", "-o", "csv");
         Assert.Matches("^node,cluster,runs,failed,share,lower,cause,last,suggested\nrouge-3,rouge,[0-9]+,[0-9]+,1,0\\.[0-9]+,power\\.refused,.*,(drain)?\n$", failing.Output);
+        Assert.Equal("node,result\nrouge-1,ok\nrouge-2,ok\nrouge-3,failed\n", (await RootAsync("stats", "deploys", "--kind", "power", "--operation", operation, "--columns", "node,result", "--sort", "-result,node", "-o", "csv")).Output);
+        Assert.Equal("rouge-3\n", (await RootAsync("stats", "deploys", "--kind", "power", "--operation", operation, "--columns", "node", "--min-failures", "1", "-n", "5", "-o", "csv")).Output["node\n".Length..]);
+        Assert.Equal(2, (await RootAsync("stats", "causes", "--sort", "nothing")).Status);
         Assert.Contains(operation, (await RootAsync("nodes", "history", "rouge-3")).Output, StringComparison.Ordinal);
         Assert.Contains("on       rouge-[1-3]", (await RootAsync("power", "status", "-w", "rouge-[1-3]")).Output, StringComparison.Ordinal);
     }
