@@ -25,6 +25,7 @@ static class ApiDocument
             {
                 ["token"] = new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", Description = "A token of 'ka token create'. On the server's Unix socket none is needed." },
                 ["password"] = new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "basic" },
+                ["certificate"] = new OpenApiSecurityScheme { Type = SecuritySchemeType.MutualTLS, Description = "A client certificate of the site's authority ('authority'), whose common name is the user's." },
             };
             return Task.CompletedTask;
         });
@@ -34,7 +35,7 @@ static class ApiDocument
             var right = marks.OfType<RouteAccess>().Last().Right;
             operation.Description = Roles.Least(right) is { } least ? $"Needs the role {least.Word()}." : "Needs no proof of who asks.";
             if (right != Right.None)
-                operation.Security = [.. new[] { "token", "password" }.Select(s => new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference(s, context.Document)] = [] })];
+                operation.Security = [.. new[] { "token", "password", "certificate" }.Select(s => new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference(s, context.Document)] = [] })];
             operation.Parameters ??= [];
             if (marks.OfType<KeyedRoute>().Any())
                 operation.Parameters.Add(Header(OnceByKey.Header, "The same request with the same key gets the same answer for a day and is carried out once."));

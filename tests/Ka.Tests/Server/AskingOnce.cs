@@ -49,7 +49,7 @@ public sealed class AskingOnce(RunningServer server) : IClassFixture<RunningServ
         Assert.Equal(HttpStatusCode.Created, (await PostAsync("power", Off("gris-2"), "mine")).StatusCode);
         var before = Operations;
         var other = await PostAsync("power", Off("gris-3"), "mine");
-        Assert.Equal((HttpStatusCode.Conflict, "request.key_reused"), (other.StatusCode, (await RunningServer.ProblemOf(other)).Code));
+        Assert.Equal((HttpStatusCode.UnprocessableEntity, "request.key_reused"), (other.StatusCode, (await RunningServer.ProblemOf(other)).Code));
         Assert.Equal("request.key_reused", (await RunningServer.ProblemOf(await PostAsync("reboots", Off("gris-2"), "mine"))).Code);
         Assert.Equal(before, Operations);
         Assert.Equal("rights.missing", (await RunningServer.ProblemOf(await PostAsync(await server.AsAsync("keys"), "power", Off("gris-3"), "mine"))).Code);
