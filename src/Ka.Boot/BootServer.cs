@@ -92,23 +92,30 @@ public sealed class BootServer(BootSettings settings, IBootDirectory directory, 
 
     private void ListenDhcp(Socket socket, DhcpPort port) => _loops.Add(Task.Run(() => Receive(socket, async (from, packet) =>
     {
-        if (!DhcpMessage.TryParse(packet.Span, out var message))
+        if (Take(packet.Span, from, port) is { } answer)
         {
-            return;
+            await Send(socket, answer.Packet, answer.To);
+        }
+    })));
+
+    /// <summary>Notes a DHCP packet and gives the answer with where it goes; null for silence.</summary>
+    internal (byte[] Packet, IPEndPoint To)? Take(ReadOnlySpan<byte> packet, IPEndPoint from, DhcpPort port)
+    {
+        if (!DhcpMessage.TryParse(packet, out var message))
+        {
+            return null;
         }
 
         directory.TryFindByMac(message.Mac, out var node);
         var answer = DhcpDecision.Decide(message, port, node, settings);
         if (answer.Kind is { } kind)
         {
-            Note(kind, node, message.Mac, message.ClientAddress.Equals(IPAddress.Any) ? null : message.ClientAddress, answer.Detail);
+            var address = message.ClientAddress.Equals(IPAddress.Any) ? null : message.ClientAddress;
+            events.TryWrite(new(kind, node?.Name, message.Mac, address, answer.Detail, clock.GetUtcNow()) { Traits = node is null ? MachineTraits.Of(message) : null });
         }
 
-        if (answer.Reply is { } reply)
-        {
-            await Send(socket, reply.Encode(), DhcpDecision.Destination(message, reply, from, port));
-        }
-    })));
+        return answer.Reply is { } reply ? (reply.Encode(), DhcpDecision.Destination(message, reply, from, port)) : null;
+    }
 
     private void ListenTftp(Socket socket, TftpExchange exchange)
     {

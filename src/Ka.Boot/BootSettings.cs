@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using Ka.Boot.Dhcp;
 using Ka.Core.BootProfiles;
 using Ka.Core.NodeSets;
 
@@ -180,4 +181,8 @@ public enum BootEventKind
 /// <param name="Mac">The machine, when it is known.</param>
 /// <param name="From">Its address, when it has one.</param>
 /// <param name="Detail">One sentence or a file name, harmless to print.</param>
-public sealed record BootEvent(BootEventKind Kind, NodeName? Node, MacAddress? Mac, IPAddress? From, string Detail, DateTimeOffset At);
+public sealed record BootEvent(BootEventKind Kind, NodeName? Node, MacAddress? Mac, IPAddress? From, string Detail, DateTimeOffset At)
+{
+    /// <summary>Of an unknown machine that boots.</summary>
+    public MachineTraits? Traits { get; init; }
+}

@@ -31,6 +31,22 @@ public enum RedfishManner
     Redirects,
 }
 
+/// <summary>Where a simulated machine has its light.</summary>
+public enum RedfishLamp
+{
+    System,
+
+    /// <summary>By the older property.</summary>
+    OldSystem,
+
+    /// <summary>By the older property, which says that it cannot blink.</summary>
+    OldWithoutBlinking,
+
+    /// <summary>Only its chassis has one.</summary>
+    Chassis,
+    None,
+}
+
 /// <summary>What a simulated BMC answers.</summary>
 public sealed record RedfishAnswer(HttpStatusCode Status, string Body = "", string? Location = null);
 
@@ -40,6 +56,8 @@ public sealed record RedfishAnswer(HttpStatusCode Status, string Body = "", stri
 /// </summary>
 public sealed class RedfishSimulator(string user, string password)
 {
+    const string ChassisPath = "/redfish/v1/Chassis/1";
+
     const string SystemPath = "/redfish/v1/Systems/1", ResetPath = SystemPath + "/Actions/ComputerSystem.Reset";
 
     readonly string _credential = "Basic " + Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{password}"));
@@ -55,7 +73,12 @@ public sealed class RedfishSimulator(string user, string password)
     /// <summary>The values of ResetType that the BMC says it knows.</summary>
     public string[] ResetTypes { get; set; } = ["On", "ForceOff", "GracefulShutdown", "ForceRestart", "PowerCycle"];
 
-    /// <summary>Every change that was asked for, in order: a ResetType, or <c>Boot:TARGET</c>.</summary>
+    public RedfishLamp Lamp { get; set; }
+
+    /// <summary>Whether the light is on.</summary>
+    public bool LightOn { get; set; }
+
+    /// <summary>Every change that was asked for, in order: a ResetType, <c>Boot:TARGET</c> or <c>Light:PROPERTY:VALUE</c>.</summary>
     public List<string> Changes { get; } = [];
 
     /// <summary>Every request that came.</summary>
@@ -95,6 +118,10 @@ public sealed class RedfishSimulator(string user, string password)
                 return new RedfishAnswer(HttpStatusCode.OK, System());
             case ("POST", ResetPath):
                 return Reset(JsonElement.Parse(body).GetProperty("ResetType").GetString()!);
+            case ("GET", ChassisPath):
+                return new RedfishAnswer(HttpStatusCode.OK, $$"""{"@odata.id":"{{ChassisPath}}","Id":"1"{{(Lamp == RedfishLamp.Chassis ? Light() : "")}}}""");
+            case ("PATCH", SystemPath or ChassisPath) when !body.Contains("\"Boot\"", StringComparison.Ordinal):
+                return Shine(path, JsonElement.Parse(body).EnumerateObject().Single());
             case ("PATCH", SystemPath):
                 var target = JsonElement.Parse(body).GetProperty("Boot").GetProperty("BootSourceOverrideTarget").GetString()!;
                 Changes.Add("Boot:" + target);
@@ -121,9 +148,28 @@ public sealed class RedfishSimulator(string user, string password)
         return new RedfishAnswer(HttpStatusCode.NoContent);
     }
 
+    RedfishAnswer Shine(string path, JsonProperty wish)
+    {
+        if (Lamp == RedfishLamp.None || path == ChassisPath != (Lamp == RedfishLamp.Chassis))
+            return new RedfishAnswer(HttpStatusCode.BadRequest, """{"error":{"message":"PropertyUnknown"}}""");
+        Changes.Add($"Light:{wish.Name}:{wish.Value.ToString().Replace("True", "true").Replace("False", "false")}");
+        if (Manner != RedfishManner.Lies)
+            LightOn = wish.Value.ValueKind == JsonValueKind.True || wish.Value.ToString() is "Blinking" or "Lit";
+        return new RedfishAnswer(HttpStatusCode.NoContent);
+    }
+
+    string Light() => Lamp switch
+    {
+        RedfishLamp.System or RedfishLamp.Chassis => $", \"LocationIndicatorActive\": {(LightOn ? "true" : "false")}",
+        RedfishLamp.OldSystem => $", \"IndicatorLED\": \"{(LightOn ? "Blinking" : "Off")}\"",
+        RedfishLamp.OldWithoutBlinking => $", \"IndicatorLED\": \"{(LightOn ? "Lit" : "Off")}\", \"IndicatorLED@Redfish.AllowableValues\": [\"Lit\", \"Off\"]",
+        RedfishLamp.None => "",
+    };
+
     string System() => $$"""
         {
-          "@odata.id": "{{SystemPath}}", "Id": "1", "PowerState": "{{(IsOn ? "On" : "Off")}}",
+          "@odata.id": "{{SystemPath}}", "Id": "1", "PowerState": "{{(IsOn ? "On" : "Off")}}"{{(Lamp == RedfishLamp.Chassis ? "" : Light())}},
+          "Links": { "Chassis": [{ "@odata.id": "{{ChassisPath}}" }] },
           "Boot": { "BootSourceOverrideTarget": "{{BootOnce}}", "BootSourceOverrideEnabled": "{{(BootOnce == "None" ? "Disabled" : "Once")}}" },
           "Actions": { "#ComputerSystem.Reset": { "target": "{{ResetPath}}", "ResetType@Redfish.AllowableValues": [{{string.Join(", ", ResetTypes.Select(t => $"\"{t}\""))}}] } }
         }

@@ -4,7 +4,7 @@ using Ka.Protocol.Rest;
 
 namespace Ka.Cli.Commands;
 
-/// <summary><c>ka nodes ls|show|key|forget-profile|verify|fold|expand</c>.</summary>
+/// <summary><c>ka nodes ls|show|key|forget-profile|verify|identify|discover|fold|expand</c>.</summary>
 static class NodesCommands
 {
     public static Command Build()
@@ -27,6 +27,8 @@ static class NodesCommands
         forget.SetAction((parsed, cancel) => ForgetAsync(parsed, profiled.Read(parsed)!, cancel));
         nodes.Add(forget);
         nodes.Add(VerifyCommand.Build());
+        nodes.Add(IdentifyCommand.Build());
+        nodes.Add(DiscoverCommand.Build());
         foreach (var command in NodeUseCommands.OfNodes())
             nodes.Add(command);
         nodes.Add(Text("fold", "Fold names into a node set", s => [s.ToString()]));

@@ -31,6 +31,9 @@ public static class FaultCodes
     public static readonly FaultCode PowerUnsupported = Add("power.unsupported",
         "The power driver of the node cannot do this.",
         "Choose another level, or add a driver that can: 'on: wol' beside 'kind: ssh', or a BMC or switched outlet.");
+    public static readonly FaultCode PowerNoLight = Add("power.no_light",
+        "The power driver of the node, or its controller (BMC), has no light to be found by.",
+        "Only the drivers ipmi and redfish have one; find the machine by its rack: ka nodes show NODE.");
     public static readonly FaultCode PowerSharedOutlet = Add("power.shared_outlet",
         "The outlet of the node feeds other nodes too, which the operation does not have.",
         "Name all nodes of the outlet together, or leave them all out.");

@@ -6,7 +6,7 @@ using Ka.Drivers.Programs;
 namespace Ka.Drivers.Power;
 
 /// <summary>IPMI 2.0 by ipmitool over RMCP+ (lanplus). The password travels by file, never as an argument; cipher suite 0 is never offered.</summary>
-public sealed class IpmiPower(RunProgram run) : IPowerDriver
+public sealed class IpmiPower(RunProgram run) : IPowerDriver, IChassisLight
 {
     public const string Program = "/usr/bin/ipmitool";
 
@@ -16,6 +16,15 @@ public sealed class IpmiPower(RunProgram run) : IPowerDriver
 
     public async Task<PowerReply> AskAsync(ClusterNode node, PowerVerb verb, CancellationToken cancel) =>
         Parse(verb, node, await run(Program, Arguments(node, verb), cancel));
+
+    public bool EndsItself => true;
+
+    public async Task<Fault?> ShineAsync(ClusterNode node, TimeSpan? shine, CancellationToken cancel) =>
+        Parse(PowerVerb.On, node, await run(Program, LightArguments(node, shine), cancel)).Fault;
+
+    /// <summary>Arguments of ipmitool for the light (Chassis Identify, IPMI 2.0 section 28.5); 0 s switches it off.</summary>
+    public static ImmutableArray<string> LightArguments(ClusterNode node, TimeSpan? shine) =>
+        [.. Session(node.Power), "chassis", "identify", ((int)Math.Ceiling((shine ?? TimeSpan.Zero).TotalSeconds)).ToString()];
 
     /// <summary>Arguments of ipmitool for one request.</summary>
     public static ImmutableArray<string> Arguments(ClusterNode node, PowerVerb verb)

@@ -73,6 +73,9 @@ public sealed class PowerDrivers(ImmutableArray<IPowerDriver> all)
 
     public IPowerDriver? Find(string kind) => all.FirstOrDefault(d => d.Kind == kind);
 
+    /// <summary>What switches the light of a node; null when its driver has none.</summary>
+    public IChassisLight? LightOf(PowerSettings power) => Find(power.Kind) as IChassisLight;
+
     /// <summary>What switches a node: one driver, or two when another one switches it on. Null when a name is not known.</summary>
     public IPowerDriver? For(PowerSettings power) =>
         power.OnKind is not { } on ? Find(power.Kind) : Find(power.Kind) is { } main && Find(on) is { } starter ? new SplitPower(main, starter) : null;

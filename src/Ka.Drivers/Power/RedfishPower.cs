@@ -9,12 +9,15 @@ namespace Ka.Drivers.Power;
 /// Redfish (DMTF DSP0266, DSP0268): power by <c>ComputerSystem.Reset</c>, the next boot by the one-time override, which counts only when it
 /// is read back. Every exchange has a time limit, every answer a size limit, and redirects are not followed.
 /// </summary>
-public sealed class RedfishPower : IPowerDriver
+public sealed class RedfishPower : IPowerDriver, IChassisLight
 {
     const string Collection = "/redfish/v1/Systems";
 
-    /// <summary>How long a BMC may take until an override is read back, and between two looks.</summary>
+    /// <summary>How long a BMC may take until an override or a light is read back, and between two looks.</summary>
     static readonly TimeSpan OverridePatience = TimeSpan.FromSeconds(5), OverridePeriod = TimeSpan.FromSeconds(1);
+
+    /// <summary>Chassis of one system that are looked at for a light.</summary>
+    const int ChassisLimit = 4;
 
     readonly TimeProvider _clock;
     readonly Func<PowerSettings, HttpMessageHandler> _transport;
@@ -51,6 +54,48 @@ public sealed class RedfishPower : IPowerDriver
             {
                 return new PowerReply(refusal.Fault);
             }
+    }
+
+    public bool EndsItself => false;
+
+    public async Task<Fault?> ShineAsync(ClusterNode node, TimeSpan? shine, CancellationToken cancel)
+    {
+        var (client, fault) = RedfishClient.Open(node.Power, _transport, _clock);
+        if (client is null)
+            return fault;
+        using (client)
+            try
+            {
+                var path = await SystemPathAsync(client, node.Power.System, cancel);
+                var resource = await client.SendAsync(HttpMethod.Get, path, null, null, cancel);
+                foreach (var chassis in RedfishLight.Has(resource) ? [] : RedfishLight.ChassisOf(resource).Take(ChassisLimit))
+                {
+                    path = client.Own(chassis);
+                    resource = await client.SendAsync(HttpMethod.Get, path, null, null, cancel);
+                    if (RedfishLight.Has(resource))
+                        break;
+                }
+                return RedfishLight.Has(resource)
+                    ? await LightAsync(client, path, resource, shine is not null, cancel)
+                    : Fault.Of(FaultCodes.PowerNoLight, $"neither the system nor its chassis has a light that the BMC {node.Power.Host} tells of");
+            }
+            catch (RedfishRefusal refusal)
+            {
+                return refusal.Fault;
+            }
+    }
+
+    async Task<Fault?> LightAsync(RedfishClient client, string path, JsonElement resource, bool on, CancellationToken cancel)
+    {
+        await client.SendAsync(HttpMethod.Patch, path, RedfishLight.Wish(resource, on), Text(resource, "@odata.etag"), cancel);
+        var end = _clock.GetTimestamp() + (long)(OverridePatience.TotalSeconds * _clock.TimestampFrequency);
+        while (RedfishLight.IsOn(await client.SendAsync(HttpMethod.Get, path, null, null, cancel)) != on)
+        {
+            if (_clock.GetTimestamp() >= end)
+                return Fault.Of(FaultCodes.PowerNoEffect, $"the BMC took the wish for the light and it is not {(on ? "on" : "off")}");
+            await Task.Delay(OverridePeriod, _clock, cancel);
+        }
+        return null;
     }
 
     static async Task<string> SystemPathAsync(RedfishClient client, string? name, CancellationToken cancel)

@@ -42,3 +42,10 @@ public sealed record PowerBody(string Nodes, string Action, string? Level, bool 
 
 /// <param name="Power"><c>on</c>, <c>off</c>, or <c>unknown</c> with the reason.</param>
 public sealed record PowerReply(string Node, string Power, string? Code, string? Message);
+
+/// <summary>Asks for the light by which a person finds a machine in its rack.</summary>
+/// <param name="Seconds">1 to 255; null is 60.</param>
+public sealed record IdentifyBody(string Nodes, bool Off, int? Seconds);
+
+/// <param name="Light"><c>on</c>, <c>off</c>, or <c>unknown</c> with the reason.</param>
+public sealed record LightReply(string Node, string Light, string? Code, string? Message);

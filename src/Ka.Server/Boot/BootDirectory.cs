@@ -60,13 +60,15 @@ public sealed class BootDirectory(Site site, NodeBoots boots, AgentHub hub, Serv
 }
 
 /// <summary>Reads what the boot service saw and keeps how far each node came.</summary>
-public sealed partial class BootWatch(Channel<BootEvent> events, NodeBoots boots, ILogger<BootWatch> log) : BackgroundService
+public sealed partial class BootWatch(Channel<BootEvent> events, NodeBoots boots, UnknownMachineList unknown, ILogger<BootWatch> log) : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         await foreach (var seen in events.Reader.ReadAllAsync(stoppingToken))
         {
             LogSeen(seen.Kind, seen.Node?.Value ?? seen.Mac?.ToString() ?? "", seen.Detail);
+            if (seen is { Kind: BootEventKind.UnknownMachine, Mac: { } mac, Traits: { } traits })
+                unknown.Saw(mac, traits, seen.At);
             if (seen.Node is { } node && StageOf(seen.Kind) is { } stage)
                 boots.Saw(node.Value, stage);
         }

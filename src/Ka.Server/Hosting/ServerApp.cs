@@ -80,6 +80,8 @@ public static class ServerApp
         Stores.Map(app);
         Nodes.Map(app);
         NodeChecks.Map(app);
+        ChassisLights.Map(app);
+        UnknownMachines.Map(app);
         AgentProgram.Map(app);
         Rights.Map(app);
         Tokens.Map(app);
@@ -100,7 +102,7 @@ public static class ServerApp
         services.AddSingleton(s => new BootServer(
             BootSettingsOf(configuration), s.GetRequiredService<BootDirectory>(), s.GetRequiredService<Channel<BootEvent>>().Writer, TimeProvider.System));
         services.AddSingleton(_ => new ChainSource(configuration.Nodes.Address, configuration.Nodes.Chain, ChainOptions.Default));
-        services.AddSingleton<SiteSystems>().AddSingleton(s => PowerDrivers.Of(s.GetRequiredService<TimeProvider>(), s.GetRequiredService<SiteSystems>().RunAsync));
+        services.AddSingleton<LightTimers>().AddSingleton<UnknownMachineList>().AddSingleton<SiteSystems>().AddSingleton(s => PowerDrivers.Of(s.GetRequiredService<TimeProvider>(), s.GetRequiredService<SiteSystems>().RunAsync));
         services.AddSingleton<TorrentTools>().AddSingleton(_ => new TorrentSource(
             configuration.Nodes.Address, configuration.Nodes.Torrent, new Uri($"http://{configuration.Nodes.Address}:{configuration.Nodes.Http}{TrackerRoutes.Path}"), TimeProvider.System));
         services.AddSingleton(s => new WorkflowResources(

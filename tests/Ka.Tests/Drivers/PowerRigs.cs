@@ -26,6 +26,9 @@ sealed class Machine(Counterpart manner, TimeProvider clock)
 
     public Counterpart Manner => manner;
 
+    /// <summary>Whether the light is on by which a person finds it.</summary>
+    public bool Light { get; set; }
+
     /// <summary>Commands that would change something.</summary>
     public int Commands { get; private set; }
 
@@ -42,7 +45,8 @@ sealed class Machine(Counterpart manner, TimeProvider clock)
 
 /// <summary>A driver with a counterpart in virtual time.</summary>
 /// <param name="CanSwitchOff">Whether it can be switched off; Wake-on-LAN only starts.</param>
-sealed record PowerRig(IPowerDriver Driver, ClusterNode Node, Machine Machine, bool CanSwitchOff = true);
+/// <param name="Bmc">Where the counterpart is one.</param>
+sealed record PowerRig(IPowerDriver Driver, ClusterNode Node, Machine Machine, bool CanSwitchOff = true, RedfishSimulator? Bmc = null);
 
 /// <summary>One rig for each driver that there is.</summary>
 static class PowerRigs
@@ -67,7 +71,7 @@ static class PowerRigs
                 var simulator = new RedfishSimulator("admin", "secret") { Manner = Redfish(manner) };
                 directory.Write("bmc", "secret\n");
                 return new PowerRig(
-                    new RedfishPower(clock, _ => new SimulatedBmc(simulator, machine)), Plain with { Power = Settings(kind) with { PasswordFile = directory["bmc"] } }, machine);
+                    new RedfishPower(clock, _ => new SimulatedBmc(simulator, machine)), Plain with { Power = Settings(kind) with { PasswordFile = directory["bmc"] } }, machine, Bmc: simulator);
             case "ssh":
                 var both = new PowerDrivers([new SshPower(System(machine), Answers(machine)), new WakeOnLan(Waker(machine), Answers(machine))]);
                 var settings = Settings(kind) with { OnKind = "wol", Broadcast = "10.0.0.255" };
@@ -89,6 +93,9 @@ static class PowerRigs
             return new ProgramResult(0, "Chassis Power is \u001b[31mperhaps\n", "");
         switch (words)
         {
+            case [_, "identify", var seconds]:
+                machine.Light = seconds != "0";
+                return new ProgramResult(0, $"Chassis identify interval: {seconds} seconds\n", "");
             case [_, "power", "status"]:
                 return new ProgramResult(0, $"Chassis Power is {(machine.On ? "on" : "off")}\n", "");
             case [_, "power", var verb]:
@@ -155,7 +162,8 @@ static class PowerRigs
             var body = request.Content is { } content ? await content.ReadAsStringAsync(cancellationToken) : "";
             var before = simulator.Changes.Count;
             var answer = simulator.Answer(request.Method.Method, request.RequestUri!.AbsolutePath, request.Headers.Authorization?.ToString(), body);
-            if (simulator.Changes.Count > before && !simulator.Changes[^1].StartsWith("Boot:", StringComparison.Ordinal))
+            machine.Light = simulator.LightOn;
+            if (simulator.Changes.Count > before && !simulator.Changes[^1].Contains(':'))
                 machine.Switch(simulator.IsOn);
             return new HttpResponseMessage(answer.Status) { Content = new ByteArrayContent(global::System.Text.Encoding.UTF8.GetBytes(answer.Body)) };
         }
