@@ -1,18 +1,21 @@
 #!/bin/bash
 # Lists the 5,000 nodes of a server over its Unix socket, RUNS times: milliseconds and bytes of each answer, as curl sees them.
-# usage: bench/list-nodes.sh [--nodes N] [--runs N]
+# usage: bench/list-nodes.sh [--nodes N] [--runs N] [--kad PATH] [--wait SECONDS]
+# The first request comes SECONDS after the socket is there; default 0.
 set -euo pipefail
-nodes=5000 runs=10
+nodes=5000 runs=10 kad= wait=0
 while [ $# -gt 0 ]; do
     case $1 in
         --nodes) nodes=$2; shift 2 ;;
         --runs) runs=$2; shift 2 ;;
-        *) echo "usage: $0 [--nodes N] [--runs N]" >&2; exit 2 ;;
+        --kad) kad=$2; shift 2 ;;
+        --wait) wait=$2; shift 2 ;;
+        *) echo "usage: $0 [--nodes N] [--runs N] [--kad PATH] [--wait SECONDS]" >&2; exit 2 ;;
     esac
 done
 root=$(cd "$(dirname "$0")/.." && pwd)
-kad=$root/artifacts/bin/Ka.Server/release/kad
-[ -x "$kad" ] || { echo "build it first: dotnet build src/Ka.Server -c Release" >&2; exit 2; }
+kad=${kad:-$root/artifacts/publish/Ka.Server/release_linux-x64/kad}
+[ -x "$kad" ] || { echo "publish it first: dotnet publish src/Ka.Server -c Release -r linux-x64 --self-contained" >&2; exit 2; }
 dir=$(mktemp -d)
 trap '[ -z "${pid:-}" ] || { kill "$pid" && wait "$pid" || true; }; rm -rf "$dir"' EXIT
 mkdir "$dir/minimal"; : > "$dir/minimal/vmlinuz"; : > "$dir/minimal/initramfs.zst"
@@ -35,6 +38,7 @@ EOF
 "$kad" run --config "$dir/ka.yaml" > "$dir/log" 2>&1 &
 pid=$!
 for ((i = 0; i < 300; i++)); do [ -S "$dir/kad.sock" ] && break; kill -0 "$pid" || { cat "$dir/log" >&2; exit 1; }; sleep 0.1; done
+sleep "$wait"
 for query in '' '?fields=name,state,environment,operation,fault'; do
     echo "nodes$query"
     for ((i = 0; i < runs; i++)); do

@@ -21,12 +21,14 @@ public sealed record NodeQuery(string? Nodes, string? Cluster, string? State, st
 /// <summary><c>/api/v1/nodes</c>: what the configuration says and what was seen.</summary>
 public static class Nodes
 {
+    internal const string Path = "/api/v1/nodes";
+
     /// <summary>Nodes on one page.</summary>
     const int MostNodes = 10_000;
 
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/api/v1/nodes", List).Needs(Audience.Users, Right.View).Produces<ImmutableArray<NodeReply>>().Tagged();
+        routes.MapGet(Path, List).Needs(Audience.Users, Right.View).Produces<ImmutableArray<NodeReply>>().Tagged();
         routes.MapGet("/api/v1/nodes/{name}", Show).Needs(Audience.Users, Right.View).Produces<NodeReply>().Tagged();
         routes.MapGet("/api/v1/nodes/{name}/key", Key).Needs(Audience.Users, Right.Admin).Produces<NodeKeyReply>();
         routes.MapDelete("/api/v1/nodes/boot-profile", ForgetProfiles).Needs(Audience.Users, Right.Deploy).Produces<ForgottenReply>();

@@ -48,6 +48,7 @@ public static class ServerCommands
         if (reading.Site is null)
             return BadConfiguration;
         await using var app = ServerApp.Build(reading.Site);
+        app.Lifetime.ApplicationStarted.Register(() => Task.Run(() => Api.FirstAnswer.PrepareAsync(reading.Site, app.Lifetime.ApplicationStopping)));
         await app.RunAsync();
         return 0;
     }

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json;
 using Ka.Core.Clusters;
 using Ka.Protocol.Rest;
+using Ka.Server.Api;
 using Ka.Simulation;
 using Ka.Store;
 using Microsoft.Extensions.DependencyInjection;
@@ -30,6 +31,10 @@ public sealed class LargeServer : RunningServer
 public sealed class BigList(LargeServer server) : IClassFixture<LargeServer>
 {
     static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task What_a_server_asks_itself_when_it_starts_is_answered() =>
+        Assert.Equal(HttpStatusCode.OK, await FirstAnswer.PrepareAsync(server.App.Services.GetRequiredService<Ka.Server.Hosting.Site>().Configuration, Cancel));
 
     [Fact]
     public async Task Five_thousand_deployed_nodes_are_listed_in_less_than_a_megabyte()
