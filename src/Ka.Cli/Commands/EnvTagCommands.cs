@@ -148,7 +148,7 @@ static class EnvTagCommands
             if (Common.IsJson(parsed))
                 Terminal.Json(found, RestJson.Default.CollectReply);
             else
-                Console.WriteLine($"{(found.DryRun ? "would remove" : "removed")} {found.Files.Length} file(s), {Terminal.Size(found.Bytes)}; {found.Kept} stay, {Terminal.Size(found.KeptBytes)}");
+                Console.WriteLine($"{(found.DryRun ? "would remove" : "removed")} {found.Files.Length} file(s), {Terminal.Size(found.Bytes)}; {found.Kept} stay, {Terminal.Size(found.KeptBytes)}; the store holds {Terminal.Size(found.StoreBytes)}{(found.LimitBytes is { } limit ? " of " + Terminal.Size(limit) : "")}");
             return ExitCodes.Done;
         });
         return command;

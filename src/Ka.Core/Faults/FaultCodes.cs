@@ -60,6 +60,10 @@ public static class FaultCodes
         "An image could not be fetched from the address that its description names.",
         "Read the evidence; try the address from the server's machine with 'curl -I ADDRESS'.");
 
+    public static readonly FaultCode StoreFull = Add("store.full",
+        "The store of images has no room left within the site's limit, and every file in it is used or too young to go.",
+        "Remove versions that nobody needs (ka env ls, ka env rm NAME:VERSION), or let an administrator raise 'limits: { store: SIZE }'.");
+
     // Switch ports.
     public static readonly FaultCode VlanUnconfigured = Add("vlan.unconfigured",
         "A VLAN was asked for, but the site has no program that puts nodes into one.",

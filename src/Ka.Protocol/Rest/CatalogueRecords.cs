@@ -40,7 +40,14 @@ public sealed record CollectBody(double OlderThanSeconds, bool DryRun);
 /// <param name="Bytes">Their sum.</param>
 /// <param name="Kept">Number of files that stay.</param>
 /// <param name="KeptBytes">Their sum.</param>
-public sealed record CollectReply(bool DryRun, ImmutableArray<StoredFileReply> Files, long Bytes, int Kept, long KeptBytes);
+public sealed record CollectReply(bool DryRun, ImmutableArray<StoredFileReply> Files, long Bytes, int Kept, long KeptBytes)
+{
+    /// <summary>All that the store holds now, with what is kept beside the files and what is on its way.</summary>
+    public long StoreBytes { get; init; }
+
+    /// <summary>What it may hold; null for as much as the disk holds.</summary>
+    public long? LimitBytes { get; init; }
+}
 
 /// <summary>A file of the store.</summary>
 /// <param name="UsedAt">When it came, or was last asked for by somebody who registers.</param>

@@ -53,7 +53,7 @@ static class DeployChoices
 
     /// <summary>A file that a document names, in the store; null when the client has not sent it.</summary>
     static string? DigestOf(ApplyBody document, string path, FileStore files) =>
-        document.Files.TryGetValue(path, out var digest) && FileStore.IsDigest(digest) && files.Has(digest) ? digest : null;
+        document.Files.TryGetValue(path, out var digest) && FileStore.IsDigest(digest) && files.Use(digest) ? digest : null;
 
     /// <summary>The cluster as this deployment wants it.</summary>
     public static Cluster Over(Cluster cluster, DeployBody body, FileStore files, ICollection<Fault> faults)

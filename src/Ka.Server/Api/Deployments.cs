@@ -100,6 +100,8 @@ public static partial class Deployments
         var (frozen, unread) = await SiteScripts.KeepAsync(cluster, files, cancel);
         if (unread is not null)
             return Problems.Of(unread);
+        foreach (var file in Registrar.FilesOf(environment!))
+            files.Use(file);
         var workflow = new Workflow(
             Ids.New("D", request), WorkflowKind.Deploy, who.Caller.Name, environment!, frozen,
             body.AuthorizedKeys.IsDefault ? [] : body.AuthorizedKeys, clock.GetUtcNow(), verify)

@@ -80,19 +80,16 @@ public static class Environments
             : Results.Json(new DescriptionFiles(description.Name, description.Version, [.. description.Files.Select(f => f.Path).Distinct().Where(p => !HttpSources.IsAddress(p))]), RestJson.Default.DescriptionFiles);
     }
 
-    static IResult Head(string sha256, FileStore files, TimeProvider clock)
-    {
-        if (!FileStore.IsDigest(sha256) || !files.Has(sha256))
-            return Results.NotFound();
-        files.Touch(sha256, clock.GetUtcNow());
-        return Results.NoContent();
-    }
+    static IResult Head(string sha256, FileStore files) => FileStore.IsDigest(sha256) && files.Use(sha256) ? Results.NoContent() : Results.NotFound();
 
-    static async Task<IResult> PutAsync(string sha256, HttpRequest request, FileStore files, CancellationToken cancel)
+    static async Task<IResult> PutAsync(string sha256, HttpRequest request, Requester who, FileStore files, FileOrigins origins, TimeProvider clock, CancellationToken cancel)
     {
         if (!FileStore.IsDigest(sha256))
             return Problems.Of(StatusCodes.Status400BadRequest, Fault.Of(FaultCodes.RequestInvalid, "a file is named by its SHA-256 in lower-case hex"));
-        return await files.PutAsync(sha256, request.Body, cancel) is { } fault ? Problems.Of(fault) : Results.NoContent();
+        if (await files.PutAsync(sha256, request.Body, cancel, request.ContentLength) is { } fault)
+            return Problems.Of(fault);
+        origins.Add(sha256, who.Caller.Name, null, clock.GetUtcNow());
+        return Results.NoContent();
     }
 
     static async Task<IResult> ApplyAsync(HttpRequest request, Requester who, EnvironmentCatalogue catalogue, FileStore files, HttpSources sources, TimeProvider clock, CancellationToken cancel)

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Ka.Core.Rights;
 using Ka.Server.Agents;
+using Ka.Server.Environments;
 using Ka.Server.Hosting;
 using Ka.Server.Statistics;
 using Ka.Server.Workflows;
@@ -18,7 +19,7 @@ public static class Metrics
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapGet("/metrics", Write).Needs(Audience.Users, Right.View).Produces(StatusCodes.Status200OK, contentType: "text/plain");
 
-    static IResult Write(RunTable runs, WorkflowTable workflows, NodeTable nodes, OutOfUseTable outOfUse, WorkflowHost host, AgentHub hub, Site site)
+    static IResult Write(RunTable runs, WorkflowTable workflows, NodeTable nodes, OutOfUseTable outOfUse, WorkflowHost host, AgentHub hub, Site site, FileStore files)
     {
         var text = new StringBuilder();
         Family(text, "ka_operations_total", "counter", "Ended operations by kind and result.");
@@ -42,6 +43,10 @@ public static class Metrics
         Sample(text, "ka_nodes_drained", outOfUse.Drained().Count);
         Family(text, "ka_stopped", "gauge", "1 while an administrator has stopped everything.");
         Sample(text, "ka_stopped", outOfUse.Stopped() is null ? 0 : 1);
+        Family(text, "ka_store_bytes", "gauge", "Bytes that the store of images holds.");
+        Sample(text, "ka_store_bytes", files.Room.Used());
+        Family(text, "ka_store_limit_bytes", "gauge", "Bytes that the store of images may hold; +Inf without a limit.");
+        Sample(text, "ka_store_limit_bytes", files.Room.Limit ?? double.PositiveInfinity);
         return Results.Text(text.ToString(), "text/plain; version=0.0.4; charset=utf-8");
     }
 
@@ -68,7 +73,7 @@ public static class Metrics
         text.Append(name);
         if (labels.Length > 0)
             text.Append('{').AppendJoin(',', labels.Select(l => $"{l.Name}=\"{Escaped(l.Value)}\"")).Append('}');
-        text.Append(' ').Append(value.ToString("R", CultureInfo.InvariantCulture)).Append('\n');
+        text.Append(' ').Append((double.IsPositiveInfinity(value) ? "+Inf" : value.ToString("R", CultureInfo.InvariantCulture))).Append('\n');
     }
 
     static string Escaped(string value) => value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);

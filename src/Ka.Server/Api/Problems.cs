@@ -46,6 +46,8 @@ public static class Problems
         : code == FaultCodes.AuthMissing ? StatusCodes.Status401Unauthorized
         : code == FaultCodes.RightsMissing || code == FaultCodes.RightsRole ? StatusCodes.Status403Forbidden
         : code == FaultCodes.RequestMediaType ? StatusCodes.Status415UnsupportedMediaType
+        : code == FaultCodes.RequestTooLarge ? StatusCodes.Status413PayloadTooLarge
+        : code == FaultCodes.StoreFull ? StatusCodes.Status507InsufficientStorage
         : code == FaultCodes.AuthBusy ? StatusCodes.Status429TooManyRequests
         : code == FaultCodes.MinimalMissing || code == FaultCodes.ServerStopped ? StatusCodes.Status503ServiceUnavailable
         : StatusCodes.Status422UnprocessableEntity;

@@ -14,7 +14,7 @@ public static class Stores
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/api/v1/store/collect", CollectAsync).Needs(Audience.Users, Right.Operate).Accepts<CollectBody>("application/json").Produces<CollectReply>();
 
-    static async Task<IResult> CollectAsync(HttpRequest request, StoreCollection store, CancellationToken cancel)
+    static async Task<IResult> CollectAsync(HttpRequest request, StoreCollection store, FileStore files, CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.CollectBody, cancel);
         if (body is null)
@@ -23,7 +23,7 @@ public static class Stores
             return Problems.Of(Fault.Of(FaultCodes.RequestInvalid, $"'olderThanSeconds' is {body.OlderThanSeconds}, {LeastAge.TotalSeconds} or more is expected: younger files may be on their way into an environment"));
         var found = await Task.Run(() => store.Collect(TimeSpan.FromSeconds(body.OlderThanSeconds), body.DryRun), cancel);
         return Results.Json(
-            new CollectReply(body.DryRun, [.. found.Unused.Select(f => new StoredFileReply(f.Sha256, f.Bytes, f.UsedAt))], found.Unused.Sum(f => f.Bytes), found.Used, found.UsedBytes),
+            new CollectReply(body.DryRun, [.. found.Unused.Select(f => new StoredFileReply(f.Sha256, f.Bytes, f.UsedAt))], found.Unused.Sum(f => f.Bytes), found.Used, found.UsedBytes) { StoreBytes = files.Room.Used(), LimitBytes = files.Room.Limit },
             RestJson.Default.CollectReply);
     }
 }

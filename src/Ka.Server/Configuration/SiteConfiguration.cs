@@ -47,6 +47,8 @@ public sealed record SiteConfiguration(
 
     /// <summary>Where the traces of operations go; null for nowhere.</summary>
     public OtlpSettings? Otlp { get; init; }
+    /// <summary>Bytes that the store may hold; null for as much as the disk holds.</summary>
+    public long? StoreLimit { get; init; }
 
     /// <summary>From where images may be fetched.</summary>
     public SourcePolicy Sources { get; init; } = SourcePolicy.Default;

@@ -42,12 +42,13 @@ public static class SiteReader
             Minimal(root.Section("minimal", "directory", "params"), folder),
             [],
             Groups(root.Section("groups", "files", "default"), folder, findings),
-            root.Section("limits", "nodes", "at-once").Int("nodes", 1, 1_000_000, 10_000))
+            root.Section("limits", "nodes", "at-once", "store").Int("nodes", 1, 1_000_000, 10_000))
         {
-            AtOnceLimit = root.Section("limits", "nodes", "at-once").Int("at-once", 1, 1_000_000, int.MaxValue),
+            AtOnceLimit = root.Section("limits", "nodes", "at-once", "store").Int("at-once", 1, 1_000_000, int.MaxValue),
             Vlan = VlanReader.Read(root, folder),
             Sources = SourcesReader.Read(root),
             Otlp = TelemetryReader.Read(root, folder),
+            StoreLimit = SourcesReader.StoreLimit(root.Section("limits", "nodes", "at-once", "store")),
             Hooks = HooksReader.Read(binder, root, folder),
             Auth = AuthReader.Read(root.Section("auth", "admins", "operators", "viewers", "htpasswd", "certificate", "key", "authority"), folder),
         };

@@ -6,9 +6,23 @@ using Ka.Yaml;
 
 namespace Ka.Server.Configuration;
 
-/// <summary>Reads <c>sources</c> of the server's configuration.</summary>
+/// <summary>Reads <c>sources</c> and <c>limits: store</c> of the server's configuration.</summary>
 static class SourcesReader
 {
+    /// <summary>Less than this holds not even a minimal image.</summary>
+    const long LeastStore = 1 << 20;
+
+    /// <summary>Bytes that the store may hold, or null.</summary>
+    public static long? StoreLimit(YamlSection limits)
+    {
+        if (limits.OptionalText("store") is not { } text)
+            return null;
+        if (Quantity.TryParseSize(text, out var bytes) && bytes >= LeastStore)
+            return bytes;
+        limits.Refuse("store", SiteReader.Code, $"'{DocumentError.Cut(text)}' is no size of a store", $"{Quantity.SizeForm}, at least 1 MiB");
+        return null;
+    }
+
     public static SourcePolicy Read(YamlSection root)
     {
         var section = root.Section("sources", "allow", "largest");

@@ -74,7 +74,7 @@ public sealed class HttpSources : IDisposable
     {
         foreach (var image in description.Images.Where(i => IsAddress(i.File.Path)))
         {
-            if (!_files.Has(image.Digest!) && await FetchAsync(image.File.Path, image.Digest!, cancel) is { } fault)
+            if (!_files.Use(image.Digest!) && await FetchAsync(image.File.Path, image.Digest!, cancel) is { } fault)
                 return (sent, new RegistrationRefusal(fault, image.File.At));
             sent = sent.SetItem(image.File.Path, image.Digest!);
         }
@@ -105,7 +105,7 @@ public sealed class HttpSources : IDisposable
                 if (reply.Content.Headers.ContentLength > _policy.Largest)
                     return Fault.Of(FaultCodes.RequestTooLarge, $"{Said(at)} has {reply.Content.Headers.ContentLength} bytes, at most {_policy.Largest} are fetched");
                 await using var body = await reply.Content.ReadAsStreamAsync(late.Token);
-                return await _files.PutAsync(sha256, body, late.Token, _policy.Largest);
+                return await _files.PutAsync(sha256, body, late.Token, reply.Content.Headers.ContentLength, _policy.Largest);
             }
             return Failed(at, $"it redirects more than {RedirectLimit} times");
         }

@@ -16,7 +16,7 @@ public static class Registrar
         Description description, ImmutableDictionary<string, string> digests, FileStore files, DateTimeOffset now, CancellationToken cancel)
     {
         foreach (var file in description.Files)
-            if (!digests.TryGetValue(file.Path, out var sent) || !FileStore.IsDigest(sent) || !files.Has(sent))
+            if (!digests.TryGetValue(file.Path, out var sent) || !FileStore.IsDigest(sent) || !files.Use(sent))
                 return Refuse(FaultCodes.ArchiveInvalid, $"the file '{DocumentError.Cut(file.Path)}' was not sent", file.At);
         foreach (var image in description.Images)
             if (image.Digest is { } pinned && pinned != digests[image.File.Path])

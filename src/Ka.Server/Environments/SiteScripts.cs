@@ -64,6 +64,6 @@ public static class SiteScripts
     static async Task<(string? Digest, Fault? Fault)> KeepAsync(byte[] bytes, FileStore files, CancellationToken cancel)
     {
         var digest = Convert.ToHexStringLower(SHA256.HashData(bytes));
-        return !files.Has(digest) && await files.PutAsync(digest, new MemoryStream(bytes), cancel) is { } fault ? (null, fault) : (digest, null);
+        return await files.PutAsync(digest, new MemoryStream(bytes), cancel) is { } fault ? (null, fault) : (digest, null);
     }
 }

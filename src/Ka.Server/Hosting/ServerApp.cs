@@ -46,6 +46,8 @@ public static class ServerApp
         // What cannot be bound is said as a problem like everything else.
         builder.Services.Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true);
         var app = builder.Build();
+        // Whoever writes into a full store needs it.
+        app.Services.GetRequiredService<StoreCollection>();
         app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(5), KeepAliveTimeout = TimeSpan.FromSeconds(20) });
         app.UseRouting();
         app.UseMiddleware<UnexpectedExceptions>();
@@ -94,8 +96,8 @@ public static class ServerApp
         services.AddSingleton(site).AddSingleton(secrets).AddSingleton(TimeProvider.System);
         services.AddSingleton(_ => new Database(Path.Combine(configuration.StateDirectory, "ka.db")));
         services.AddSingleton<Journal>().AddSingleton<WorkflowTable>().AddSingleton<NodeTable>().AddSingleton<LogTable>().AddSingleton<RunTable>().AddSingleton<AnswerTable>().AddSingleton<OnceByKey>().AddSingleton<OutOfUseTable>().AddSingleton<EnvironmentCatalogue>();
-        services.AddSingleton(_ => new FileStore(Path.Combine(configuration.StateDirectory, "files")));
-        services.AddSingleton<StoreCollection>().AddSingleton(s => new HttpSources(configuration.Sources, s.GetRequiredService<FileStore>()));
+        services.AddSingleton(_ => new FileStore(Path.Combine(configuration.StateDirectory, "files"), configuration.StoreLimit));
+        services.AddSingleton<FileOrigins>().AddSingleton<StoreCollection>().AddSingleton(s => new HttpSources(configuration.Sources, s.GetRequiredService<FileStore>()));
         services.AddSingleton(_ => new SiteKeys(configuration.StateDirectory));
         services.AddSingleton<AgentHub>().AddSingleton<NodeBoots>().AddSingleton<BootDirectory>();
         services.AddSingleton(Channel.CreateBounded<BootEvent>(new BoundedChannelOptions(4096) { SingleReader = true, FullMode = BoundedChannelFullMode.DropOldest }));

@@ -126,7 +126,14 @@ public sealed class ReadingSites : IDisposable
     [InlineData("10.0.0.0/16", "10.0.0.0/33", "ka.yaml:5", "no network")]
     [InlineData("gris.yaml", "nowhere.yaml", "ka.yaml:6", "cannot be read")]
     [InlineData("clusters", "clutsers", "ka.yaml:6", "clusters")]
+    [InlineData("clusters", "limits: {store: much}\nclusters", "ka.yaml:6", "no size of a store")]
+    [InlineData("clusters", "limits: {store: 1000}\nclusters", "ka.yaml:6", "at least 1 MiB")]
     public void An_error_in_the_server_is_said_at_its_place(string old, string wrong, string place, string says) => Refuses(Site.Replace(old, wrong), Gris, place, says);
+
+    [Theory]
+    [InlineData("", null)]
+    [InlineData("limits: {store: 500GiB}\n", 500L << 30)]
+    public void The_store_is_bounded_when_the_site_says_so(string limits, long? bytes) => Assert.Equal(bytes, Read(limits + Site, Gris).Site!.StoreLimit);
 
     void Refuses(string site, string gris, string place, string says)
     {

@@ -48,6 +48,7 @@ public class RunningServer : IAsyncLifetime
 
     /// <summary>Where its traces go; asked at every start.</summary>
     protected virtual Task<OtlpSettings?> OtlpAsync() => Task.FromResult<OtlpSettings?>(null);
+    protected virtual long? StoreLimit => null;
 
     public const string PasswordOfPaul = "U*U";
 
@@ -129,6 +130,7 @@ public class RunningServer : IAsyncLifetime
             new BootNetworkSettings(DhcpMode.Off, null, IPAddress.Parse("10.0.0.0"), 24, null, [], false, "/usr/lib/ipxe"),
             new MinimalSettings(_directory["minimal"], []), [cluster, other with { Name = "bleu" }, switched with { Name = "rouge", Nodes = [.. switched.Nodes.Select(Switched)] }, .. MoreClusters], GroupTable.Empty, NodeLimit: 100)
         {
+            StoreLimit = StoreLimit,
             Auth = new AuthSettings(["root"], ["olga"], ["vera"], _directory["htpasswd"], null, null) { Authority = _directory["authority.pem"] },
         };
     }
