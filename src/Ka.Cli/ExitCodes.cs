@@ -50,7 +50,7 @@ public static class ExitCodes
     /// <summary>The status for a refusal of the server.</summary>
     public static int OfProblem(int status, string code) => code switch
     {
-        "nodes.busy" or "environment.in_use" or "auth.busy" or "nodes.drained" or "server.stopped" or "console.busy" or "store.full" => Busy,
+        "nodes.busy" or "environment.in_use" or "auth.busy" or "nodes.drained" or "server.stopped" or "console.busy" or "store.full" or "upload.offset" => Busy,
         "auth.missing" or "rights.ended" => NoRight,
         "console.ended" or "console.none" => AllFailed,
         "server.unreachable" => Unreachable,

@@ -169,16 +169,14 @@ public sealed class Server : IDisposable
         return null;
     }
 
-    /// <summary>Sends a file under its digest unless the server has it. Null when all is well.</summary>
-    public async Task<Problem?> SendFileAsync(string path, string sha256, CancellationToken cancel)
-    {
-        var head = await TryAsync(() => _http.SendAsync(new HttpRequestMessage(HttpMethod.Head, $"api/v1/files/{sha256}"), cancel));
-        if (head.Problem is not null || head.Value!.IsSuccessStatusCode)
-            return head.Problem;
-        await using var file = File.OpenRead(path);
-        var put = await TryAsync(() => _http.PutAsync($"api/v1/files/{sha256}", new StreamContent(file), cancel));
-        return put.Problem ?? (put.Value!.IsSuccessStatusCode ? null : await ProblemOfAsync(put.Value, cancel));
-    }
+    /// <summary>Wait before a broken upload goes on for the first time.</summary>
+    public TimeSpan UploadAgainAfter { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Sends a file under its digest unless the server has it from the caller, from where an earlier attempt stopped. Null when all is well.</summary>
+    public Task<Problem?> SendFileAsync(string path, string sha256, CancellationToken cancel) => new Upload(this, path, sha256, UploadAgainAfter).SendAsync(cancel);
+
+    /// <summary>What the server answers, whatever its status.</summary>
+    internal Task<Answer<HttpResponseMessage>> AskAsync(HttpRequestMessage request, CancellationToken cancel) => TryAsync(() => _http.SendAsync(request, cancel));
 
     public async Task<Problem?> DeleteAsync(string path, CancellationToken cancel)
     {
@@ -252,7 +250,7 @@ public sealed class Server : IDisposable
         }
     }
 
-    static async Task<Problem> ProblemOfAsync(HttpResponseMessage reply, CancellationToken cancel)
+    internal static async Task<Problem> ProblemOfAsync(HttpResponseMessage reply, CancellationToken cancel)
     {
         var text = await reply.Content.ReadAsStringAsync(cancel);
         try

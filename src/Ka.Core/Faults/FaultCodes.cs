@@ -64,6 +64,10 @@ public static class FaultCodes
         "The store of images has no room left within the site's limit, and every file in it is used or too young to go.",
         "Remove versions that nobody needs (ka env ls, ka env rm NAME:VERSION), or let an administrator raise 'limits: { store: SIZE }'.");
 
+    public static readonly FaultCode UploadOffset = Add("upload.offset",
+        "An upload does not go on where the server has come to.",
+        "Ask where it is (HEAD gives Upload-Offset) and go on there; 'ka env apply' does it by itself.");
+
     // Switch ports.
     public static readonly FaultCode VlanUnconfigured = Add("vlan.unconfigured",
         "A VLAN was asked for, but the site has no program that puts nodes into one.",

@@ -18,6 +18,9 @@ public sealed record TagsBody
 
     /// <summary>Labels to set; null for a label to take away.</summary>
     public ImmutableDictionary<string, string?>? Labels { get; init; }
+
+    /// <summary>Only says whether they may be given, and how it would be.</summary>
+    public bool DryRun { get; init; }
 }
 
 /// <summary>In what two environments are not the same.</summary>

@@ -39,7 +39,8 @@ public static class Catalogue
             return Problems.Of(faults);
         if (RefuseTags(catalogue, who.Caller, found, changed) is { } denied)
             return Problems.Of(denied);
-        catalogue.Replace(changed);
+        if (!body.DryRun)
+            catalogue.Replace(changed);
         return Results.Json(Environments.Reply(changed), RestJson.Default.EnvironmentReply);
     }
 

@@ -56,12 +56,17 @@ public static partial class Deployments
         }).Needs(Audience.Users, Right.Deploy).Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
 
     static async Task<IResult> PostAsync(
-        HttpRequest request, Requester who, NodeRights rights, Site site, EnvironmentCatalogue catalogue, NodeTable nodes, AlreadyDeployed already, FileStore files, Acceptance acceptance,
+        HttpRequest request, Requester who, NodeRights rights, Site site, EnvironmentCatalogue catalogue, NodeTable nodes, AlreadyDeployed already, FileStore files, FileRights own, Acceptance acceptance,
         TimeProvider clock, CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.DeployBody, cancel);
         if (body is null)
             return refusal!;
+        body = body with
+        {
+            CustomSteps = body.CustomSteps is { } steps ? own.Only(who.Caller, steps) : null,
+            BootProfile = body.BootProfile is { } profile ? own.Only(who.Caller, profile) : null,
+        };
         var faults = new List<Fault>();
         var environment = FindEnvironment(catalogue, who.Caller, body.Environment, faults);
         var (cluster, set) = FindNodes(site, body.Nodes, faults);

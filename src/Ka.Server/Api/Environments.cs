@@ -25,8 +25,6 @@ public static class Environments
         group.MapPost("files", FilesAsync).Needs(Audience.Users, Right.Environments).Accepts<ApplyBody>("application/json").Produces<DescriptionFiles>();
         group.MapPost("", ApplyAsync).Needs(Audience.Users, Right.Environments).Accepts<ApplyBody>("application/json").Produces<ApplyReply>();
         group.MapDelete("{name}/{version:int}", Remove).Needs(Audience.Users, Right.Environments).Produces(StatusCodes.Status204NoContent);
-        routes.MapMethods("/api/v1/files/{sha256}", ["HEAD"], Head).Needs(Audience.Users, Right.Environments);
-        routes.MapPut("/api/v1/files/{sha256}", PutAsync).Needs(Audience.Users, Right.Environments).Produces(StatusCodes.Status204NoContent);
     }
 
     /// <param name="label">As in <c>KEY=VALUE</c> or <c>KEY</c>, any number; all must be there.</param>
@@ -80,19 +78,7 @@ public static class Environments
             : Results.Json(new DescriptionFiles(description.Name, description.Version, [.. description.Files.Select(f => f.Path).Distinct().Where(p => !HttpSources.IsAddress(p))]), RestJson.Default.DescriptionFiles);
     }
 
-    static IResult Head(string sha256, FileStore files) => FileStore.IsDigest(sha256) && files.Use(sha256) ? Results.NoContent() : Results.NotFound();
-
-    static async Task<IResult> PutAsync(string sha256, HttpRequest request, Requester who, FileStore files, FileOrigins origins, TimeProvider clock, CancellationToken cancel)
-    {
-        if (!FileStore.IsDigest(sha256))
-            return Problems.Of(StatusCodes.Status400BadRequest, Fault.Of(FaultCodes.RequestInvalid, "a file is named by its SHA-256 in lower-case hex"));
-        if (await files.PutAsync(sha256, request.Body, cancel, request.ContentLength) is { } fault)
-            return Problems.Of(fault);
-        origins.Add(sha256, who.Caller.Name, null, clock.GetUtcNow());
-        return Results.NoContent();
-    }
-
-    static async Task<IResult> ApplyAsync(HttpRequest request, Requester who, EnvironmentCatalogue catalogue, FileStore files, HttpSources sources, TimeProvider clock, CancellationToken cancel)
+    static async Task<IResult> ApplyAsync(HttpRequest request, Requester who, EnvironmentCatalogue catalogue, FileStore files, FileRights rights, FileOrigins origins, HttpSources sources, TimeProvider clock, CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.ApplyBody, cancel);
         if (body is null)
@@ -100,7 +86,9 @@ public static class Environments
         var (description, errors) = DescriptionReader.Read(body.File, body.Text);
         if (description is null)
             return Invalid(body, errors);
-        var (digests, refused) = await sources.FetchAsync(description, body.Files, cancel);
+        body = rights.Only(who.Caller, body);
+        var (digests, refused) = await sources.FetchAsync(
+            description, body.Files, d => rights.May(who.Caller, d) && files.Use(d), (d, address) => origins.Add(d, who.Caller.Name, address, clock.GetUtcNow()), cancel);
         OsEnvironment? environment = null;
         if (refused is null)
             (environment, refused) = await Task.Run(() => Registrar.Register(description, digests, files, clock.GetUtcNow(), cancel), cancel);
@@ -115,18 +103,16 @@ public static class Environments
             return Problems.Of(denied);
         if (catalogue.Find(environment.Name, environment.Version) is { } existing)
             return Registrar.SameContent(existing, environment)
-                ? Results.Json(Retagged(catalogue, existing, environment), RestJson.Default.ApplyReply)
+                ? Results.Json(Retagged(catalogue, existing, Registrar.Retagged(existing, environment, description.Named)), RestJson.Default.ApplyReply)
                 : Problems.Of(Fault.Of(FaultCodes.EnvironmentExists, $"{environment.Name}:{environment.Version} exists with another content"));
         catalogue.Add(environment);
         return Results.Json(new ApplyReply("created", Reply(environment)), RestJson.Default.ApplyReply, statusCode: StatusCodes.Status201Created);
     }
 
-    /// <summary>What is registered already, with the tags of the description.</summary>
-    static ApplyReply Retagged(EnvironmentCatalogue catalogue, OsEnvironment existing, OsEnvironment described)
+    static ApplyReply Retagged(EnvironmentCatalogue catalogue, OsEnvironment existing, OsEnvironment updated)
     {
-        if (Registrar.SameTags(existing, described))
+        if (Registrar.SameTags(existing, updated))
             return new ApplyReply("unchanged", Reply(existing));
-        var updated = existing with { Visibility = described.Visibility, Destructive = described.Destructive, Alias = described.Alias, Labels = described.Labels };
         catalogue.Replace(updated);
         return new ApplyReply("updated", Reply(updated));
     }

@@ -1,3 +1,4 @@
+using Ka.Core.Documents;
 using Ka.Core.Faults;
 using Ka.Core.Rights;
 using Ka.Protocol.Rest;
@@ -14,7 +15,7 @@ public static class Imports
     public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/v1/environments/import", ImportAsync)
         .Needs(Audience.Users, Right.Environments).Accepts<ImportBody>("application/json").Produces<ApplyReply>();
 
-    static async Task<IResult> ImportAsync(HttpRequest request, Requester who, EnvironmentCatalogue catalogue, FileStore files, TimeProvider clock, CancellationToken cancel)
+    static async Task<IResult> ImportAsync(HttpRequest request, Requester who, EnvironmentCatalogue catalogue, FileStore files, FileRights rights, TimeProvider clock, CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.ImportBody, cancel);
         if (body is null)
@@ -22,6 +23,8 @@ public static class Imports
         var named = body.BootFrom.Split(':', 2);
         if (catalogue.FindFor(who.Caller, named[0], named.Length == 2 && int.TryParse(named[1], out var version) ? version : null) is not { } boot)
             return Problems.Of(Fault.Of(FaultCodes.EnvironmentUnknown, $"there is no environment '{body.BootFrom}' to take the kernel from"));
+        if (body.Layers.FirstOrDefault(l => !rights.May(who.Caller, l.Sha256)) is { } missing)
+            return Problems.Of(Fault.Of(FaultCodes.RequestInvalid, $"the layer {DocumentError.Cut(missing.Sha256)} was not sent"));
         var (environment, fault) = await Task.Run(() => ContainerImport.Make(body, boot, files, clock.GetUtcNow(), cancel), cancel);
         RemoveLayers(body, catalogue, files);
         if (environment is null)

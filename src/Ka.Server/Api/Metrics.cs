@@ -45,8 +45,9 @@ public static class Metrics
         Sample(text, "ka_stopped", outOfUse.Stopped() is null ? 0 : 1);
         Family(text, "ka_store_bytes", "gauge", "Bytes that the store of images holds.");
         Sample(text, "ka_store_bytes", files.Room.Used());
-        Family(text, "ka_store_limit_bytes", "gauge", "Bytes that the store of images may hold; +Inf without a limit.");
-        Sample(text, "ka_store_limit_bytes", files.Room.Limit ?? double.PositiveInfinity);
+        Family(text, "ka_store_limit_bytes", "gauge", "Bytes that the store of images may hold; nothing without a limit.");
+        if (files.Room.Limit is { } limit)
+            Sample(text, "ka_store_limit_bytes", limit);
         return Results.Text(text.ToString(), "text/plain; version=0.0.4; charset=utf-8");
     }
 
@@ -73,7 +74,7 @@ public static class Metrics
         text.Append(name);
         if (labels.Length > 0)
             text.Append('{').AppendJoin(',', labels.Select(l => $"{l.Name}=\"{Escaped(l.Value)}\"")).Append('}');
-        text.Append(' ').Append((double.IsPositiveInfinity(value) ? "+Inf" : value.ToString("R", CultureInfo.InvariantCulture))).Append('\n');
+        text.Append(' ').Append(value.ToString("R", CultureInfo.InvariantCulture)).Append('\n');
     }
 
     static string Escaped(string value) => value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);

@@ -42,7 +42,7 @@ public static class Problems
     static int StatusOf(FaultCode code) =>
         code == FaultCodes.EnvironmentUnknown || code == FaultCodes.OperationUnknown || code == FaultCodes.NodesUnknown || code == FaultCodes.NodeHasNoKey || code == FaultCodes.RightsUnknown || code == FaultCodes.RequestNotFound ? StatusCodes.Status404NotFound
         : code == FaultCodes.NodesBusy || code == FaultCodes.EnvironmentExists || code == FaultCodes.EnvironmentInUse || code == FaultCodes.OperationEnded || code == FaultCodes.RightsConflict || code == FaultCodes.NodesDrained
-            || code == FaultCodes.ConsoleBusy || code == FaultCodes.RebootDestructive || code == FaultCodes.RebootNotDeployed ? StatusCodes.Status409Conflict
+            || code == FaultCodes.ConsoleBusy || code == FaultCodes.UploadOffset || code == FaultCodes.RebootDestructive || code == FaultCodes.RebootNotDeployed ? StatusCodes.Status409Conflict
         : code == FaultCodes.AuthMissing ? StatusCodes.Status401Unauthorized
         : code == FaultCodes.RightsMissing || code == FaultCodes.RightsRole ? StatusCodes.Status403Forbidden
         : code == FaultCodes.RequestMediaType ? StatusCodes.Status415UnsupportedMediaType

@@ -24,7 +24,7 @@ public static class Reboots
         .Accepts<RebootBody>("application/json").Produces<OperationReply>(StatusCodes.Status201Created).OnceByKey();
 
     static async Task<IResult> PostAsync(
-        HttpRequest request, Requester who, NodeRights rights, Site site, EnvironmentCatalogue catalogue, NodeTable nodes, FileStore files, Acceptance acceptance, TimeProvider clock,
+        HttpRequest request, Requester who, NodeRights rights, Site site, EnvironmentCatalogue catalogue, NodeTable nodes, FileStore files, FileRights own, Acceptance acceptance, TimeProvider clock,
         CancellationToken cancel)
     {
         var (body, refusal) = await Bodies.ReadAsync(request, RestJson.Default.RebootBody, cancel);
@@ -39,7 +39,7 @@ public static class Reboots
         var vlan = DeployChoices.Vlan(body.Vlan, site.Configuration.Vlan, faults);
         if (to == RebootTarget.Minimal && body.Vlan is not null)
             faults.Add(Fault.Of(FaultCodes.RequestInvalid, "the minimal environment is reached where nodes are deployed, so 'vlan' goes with every other reboot only"));
-        var profile = body.BootProfile is { } document ? DeployChoices.Profile(document, files, faults) : null;
+        var profile = body.BootProfile is { } document ? DeployChoices.Profile(own.Only(who.Caller, document), files, faults) : null;
         if (faults.Count > 0)
             return Problems.Of(faults);
         if (Access.Denied(rights, who.Caller, cluster!, _ => PartitionNeed.Nothing, body.Drained) is { } denied)

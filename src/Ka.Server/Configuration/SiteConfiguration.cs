@@ -47,6 +47,7 @@ public sealed record SiteConfiguration(
 
     /// <summary>Where the traces of operations go; null for nowhere.</summary>
     public OtlpSettings? Otlp { get; init; }
+
     /// <summary>Bytes that the store may hold; null for as much as the disk holds.</summary>
     public long? StoreLimit { get; init; }
 

@@ -14,6 +14,17 @@ public sealed record NamedFile(string Path, Location At);
 /// <param name="Command">Program and arguments, empty when the script is <c>none</c>.</param>
 public sealed record NamedPostInstall(NamedFile? Archive, ImageCompression Compression, NamedFile? Script, ImmutableArray<string> Command, TimeSpan Timeout, Location At);
 
+/// <summary>What is said of an environment beside what it is; each may stand in a description or not.</summary>
+[Flags]
+public enum EnvironmentTags
+{
+    None = 0,
+    Visibility = 1,
+    Destructive = 2,
+    Alias = 4,
+    Labels = 8,
+}
+
 /// <summary>What a description says, before any file has been opened.</summary>
 /// <param name="Digest">SHA-256 in hex that the author pins, or null.</param>
 /// <param name="Kernel">Null to find it in the image.</param>
@@ -40,6 +51,9 @@ public sealed record Description(
     Location DigestAt,
     ImmutableArray<NamedImage> Images)
 {
+    /// <summary>The tags that it names; the others stay as they are where the version is registered already.</summary>
+    public EnvironmentTags Named { get; init; }
+
     public NamedPostInstall? PreInstall { get; init; }
 
     public BootLoader Loader { get; init; }
@@ -98,6 +112,7 @@ public static partial class DescriptionReader
             [.. (boot.OptionalText("params") ?? boot.Text("kernel_params", "")).Split(' ', StringSplitOptions.RemoveEmptyEntries)],
             [.. PostInstalls(top, binder)], boot.At, first.DigestAt, [first, .. ImageSection.More(top, binder)])
         {
+            Named = NamedTags(top),
             Alias = Alias(top),
             Labels = Labels(binder, top),
             Loader = boot.Choice("loader", BootLoader.Auto),
@@ -120,6 +135,10 @@ public static partial class DescriptionReader
     }
 
     public static bool IsName(string text) => Name().IsMatch(text);
+
+    static EnvironmentTags NamedTags(YamlSection top) =>
+        (top.Has("visibility") ? EnvironmentTags.Visibility : 0) | (top.Has("destructive") ? EnvironmentTags.Destructive : 0)
+        | (top.Has("alias") ? EnvironmentTags.Alias : 0) | (top.Has("labels") ? EnvironmentTags.Labels : 0);
 
     static string? Alias(YamlSection top)
     {

@@ -28,12 +28,14 @@ public static class EnvironmentFacts
         return facts.ToImmutable();
     }
 
-    /// <summary>The same of a description that is not registered. What is only found by opening an image is taken from the other side, when the image is the same.</summary>
+    /// <summary>The same of a description that is not registered. Tags that it does not name are those of the other side, which would stay; what is only found by opening an image is taken from there, when the image is the same.</summary>
     /// <param name="digests">Path as written in the description → SHA-256.</param>
     public static ImmutableSortedDictionary<string, string> Of(Description d, ImmutableDictionary<string, string> digests, OsEnvironment other)
     {
         var boot = new BootSpec("", null, d.Params) { Loader = d.Loader };
-        var facts = Common(d.Text, d.Author, d.Visibility, d.Destructive, d.Os, d.Arch, d.Alias, d.Labels, d.Variables, d.Templates, d.Network, boot);
+        var facts = Common(
+            d.Text, d.Author, d.Named.HasFlag(EnvironmentTags.Visibility) ? d.Visibility : other.Visibility, d.Named.HasFlag(EnvironmentTags.Destructive) ? d.Destructive : other.Destructive, d.Os, d.Arch,
+            d.Named.HasFlag(EnvironmentTags.Alias) ? d.Alias : other.Alias, d.Named.HasFlag(EnvironmentTags.Labels) ? d.Labels : other.Labels, d.Variables, d.Templates, d.Network, boot);
         foreach (var (image, i) in d.Images.Select((p, i) => (p, i)))
             Image(facts, i, image.Partition, HttpSources.IsAddress(image.File.Path) ? image.Digest : Digest(image.File), image.Compression, image.Raw is { } raw ? (raw.Target, raw.Grow, raw.Qcow2) : null);
         var same = facts["image"] == Of(other)["image"];

@@ -25,6 +25,9 @@ public sealed class FileStore
 
     public StoreRoom Room { get; }
 
+    /// <summary>Where files lie that have not come whole.</summary>
+    internal string PartsDirectory => Path.Combine(_root, "parts");
+
     public static bool IsDigest(string text) => text.Length == 64 && text.All(char.IsAsciiHexDigitLower);
 
     public string PathOf(string sha256) => IsDigest(sha256)
@@ -56,10 +59,10 @@ public sealed class FileStore
 
     static readonly EnumerationOptions Below = new() { RecurseSubdirectories = true, MaxRecursionDepth = 1, AttributesToSkip = 0 };
 
-    /// <summary>Bytes of all files, also of what is kept beside them.</summary>
-    long Held() => new FileSystemEnumerable<long>(_root, (ref FileSystemEntry file) => file.Length, Below)
+    /// <summary>Bytes of all files, also of what is kept beside them and of parts.</summary>
+    long Held(IReadOnlySet<string> without) => new FileSystemEnumerable<long>(_root, (ref FileSystemEntry file) => file.Length, Below)
     {
-        ShouldIncludePredicate = (ref FileSystemEntry file) => !file.IsDirectory && !Path.GetFileName(file.Directory).SequenceEqual("incoming"),
+        ShouldIncludePredicate = (ref FileSystemEntry file) => !file.IsDirectory && !Path.GetFileName(file.Directory).SequenceEqual("incoming") && (without.Count == 0 || !without.Contains(file.FileName.ToString())),
     }.Sum();
 
     /// <summary>Takes bytes under the digest that the sender claims; other bytes leave nothing behind. Bytes that are there already are only hashed.</summary>
@@ -135,7 +138,7 @@ public sealed class FileStore
         }
     }
 
-    Fault? Name(string temporary, string sha256)
+    internal Fault? Name(string temporary, string sha256)
     {
         var directory = Path.GetDirectoryName(PathOf(sha256))!;
         Directory.CreateDirectory(directory);

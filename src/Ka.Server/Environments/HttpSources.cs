@@ -66,16 +66,22 @@ public sealed class HttpSources : IDisposable
     public static bool IsAddress(string path) =>
         path.StartsWith("http://", StringComparison.OrdinalIgnoreCase) || path.StartsWith("https://", StringComparison.OrdinalIgnoreCase);
 
-    /// <summary>Fetches what a description names by address and the store lacks.</summary>
+    /// <summary>Fetches what a description names by address, unless whoever registers has it in the store already.</summary>
     /// <param name="sent">Digests of what the client has sent.</param>
+    /// <param name="has">Whether they have the file of a digest.</param>
+    /// <param name="fetched">Gets the digest and the address of what was fetched.</param>
     /// <returns>The digests of all files.</returns>
     public async Task<(ImmutableDictionary<string, string> Digests, RegistrationRefusal? Refused)> FetchAsync(
-        Description description, ImmutableDictionary<string, string> sent, CancellationToken cancel)
+        Description description, ImmutableDictionary<string, string> sent, Predicate<string> has, Action<string, string> fetched, CancellationToken cancel)
     {
         foreach (var image in description.Images.Where(i => IsAddress(i.File.Path)))
         {
-            if (!_files.Use(image.Digest!) && await FetchAsync(image.File.Path, image.Digest!, cancel) is { } fault)
-                return (sent, new RegistrationRefusal(fault, image.File.At));
+            if (!has(image.Digest!))
+            {
+                if (await FetchAsync(image.File.Path, image.Digest!, cancel) is { } fault)
+                    return (sent, new RegistrationRefusal(fault, image.File.At));
+                fetched(image.Digest!, image.File.Path);
+            }
             sent = sent.SetItem(image.File.Path, image.Digest!);
         }
         return (sent, null);

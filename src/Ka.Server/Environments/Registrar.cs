@@ -102,6 +102,15 @@ public static class Registrar
     public static bool SameTags(OsEnvironment a, OsEnvironment b) =>
         a.Visibility == b.Visibility && a.Destructive == b.Destructive && a.Alias == b.Alias && a.Labels.SequenceEqual(b.Labels);
 
+    /// <summary>What is registered, with the tags that a description names; what it does not name stays.</summary>
+    public static OsEnvironment Retagged(OsEnvironment existing, OsEnvironment described, EnvironmentTags named) => existing with
+    {
+        Visibility = named.HasFlag(EnvironmentTags.Visibility) ? described.Visibility : existing.Visibility,
+        Destructive = named.HasFlag(EnvironmentTags.Destructive) ? described.Destructive : existing.Destructive,
+        Alias = named.HasFlag(EnvironmentTags.Alias) ? described.Alias : existing.Alias,
+        Labels = named.HasFlag(EnvironmentTags.Labels) ? described.Labels : existing.Labels,
+    };
+
     /// <summary>Whether the second would deploy nothing else than the first.</summary>
     public static bool SameContent(OsEnvironment a, OsEnvironment b) =>
         SameImages(a.Images(), b.Images()) && a.Description == b.Description && a.Author == b.Author

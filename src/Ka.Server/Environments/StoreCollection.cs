@@ -5,7 +5,7 @@ using Ka.Store;
 
 namespace Ka.Server.Environments;
 
-/// <summary>A file of the store.</summary>
+/// <summary>A file of the store, or a part of one.</summary>
 /// <param name="UsedAt">When it came, or was last asked for by somebody who registers.</param>
 public sealed record StoredFile(string Sha256, long Bytes, DateTimeOffset UsedAt);
 
@@ -29,13 +29,14 @@ public sealed partial class StoreCollection
     readonly WorkflowTable _workflows;
     readonly NodeTable _nodes;
     readonly FileStore _files;
+    readonly FileParts _parts;
     readonly FileOrigins _origins;
     readonly TorrentTools _tools;
     readonly TimeProvider _clock;
 
-    public StoreCollection(EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, FileOrigins origins, TorrentTools tools, TimeProvider clock)
+    public StoreCollection(EnvironmentCatalogue catalogue, WorkflowTable workflows, NodeTable nodes, FileStore files, FileParts parts, FileOrigins origins, TorrentTools tools, TimeProvider clock)
     {
-        (_catalogue, _workflows, _nodes, _files, _origins, _tools, _clock) = (catalogue, workflows, nodes, files, origins, tools, clock);
+        (_catalogue, _workflows, _nodes, _files, _parts, _origins, _tools, _clock) = (catalogue, workflows, nodes, files, parts, origins, tools, clock);
         files.Room.MakeRoom = MakeRoom;
     }
 
@@ -57,10 +58,16 @@ public sealed partial class StoreCollection
                 Remove(file);
             _origins.Forget(unused.Select(f => f.Sha256));
         }
+        foreach (var part in _parts.All().Where(p => now - p.UsedAt >= age))
+        {
+            unused.Add(part with { Sha256 = part.Sha256[..64] });
+            if (!dryRun)
+                _parts.Remove(part);
+        }
         return new Collection(unused.ToImmutable(), kept.Count, kept.Sum(f => f.Bytes));
     }
 
-    /// <summary>Lets files go until so many bytes are free: first those that nothing refers to, then fetched ones of these, which can be fetched again, then what only a repetition would need.</summary>
+    /// <summary>Lets files go until so many bytes are free: first uploads that nobody goes on with, then those that nothing refers to, then fetched ones of these, which can be fetched again, then what only a repetition would need.</summary>
     /// <returns>What holds the room then.</returns>
     string MakeRoom(long missing)
     {
@@ -79,6 +86,12 @@ public sealed partial class StoreCollection
                 young += file.Bytes;
             else
                 unused.Add(file);
+        var unfinished = 0L;
+        foreach (var part in _parts.All())
+            if (missing > 0 && now - part.UsedAt >= YoungTime && _parts.Remove(part) is > 0 and var freed)
+                missing -= freed;
+            else
+                unfinished += part.Bytes;
         foreach (var file in unused.OrderBy(f => retried.Contains(f.Sha256) ? 2 : fetched.Contains(f.Sha256) ? 1 : 0).ThenBy(f => f.UsedAt).ThenBy(f => f.Sha256, StringComparer.Ordinal))
         {
             if (missing <= 0)
@@ -89,7 +102,7 @@ public sealed partial class StoreCollection
             new[]
             {
                 (Bytes: holds[0], Of: "registered environments"), (Bytes: holds[1], Of: "operations that run"), (Bytes: holds[2], Of: "boot profiles of nodes"),
-                (Bytes: young, Of: $"files that came or were used within {YoungTime.TotalMinutes:0} minutes"),
+                (Bytes: unfinished, Of: "uploads that are not whole"), (Bytes: young, Of: $"files that came or were used within {YoungTime.TotalMinutes:0} minutes"),
             }.Where(h => h.Bytes > 0).Select(h => $"{h.Of}: {h.Bytes} bytes"));
     }
 

@@ -7,10 +7,11 @@ namespace Ka.Server.Environments;
 /// (images while they are converted, the lists of files while they are made) counts no earlier than when it is taken into it.
 /// </summary>
 /// <param name="limit">Bytes that the store may hold; null for as much as the disk holds.</param>
-/// <param name="held">Bytes of the files that are there, without what is being written.</param>
-public sealed class StoreRoom(long? limit, Func<long> held)
+/// <param name="held">Bytes of the files that are there, without what is being written; gets names that do not count.</param>
+public sealed class StoreRoom(long? limit, Func<IReadOnlySet<string>, long> held)
 {
     readonly Lock _gate = new();
+    readonly HashSet<string> _adopted = new(StringComparer.Ordinal);
     long _given;
 
     public long? Limit => limit;
@@ -22,7 +23,7 @@ public sealed class StoreRoom(long? limit, Func<long> held)
     public long Used()
     {
         lock (_gate)
-            return held() + _given;
+            return held(_adopted) + _given;
     }
 
     public Share Open() => new(this);
@@ -36,10 +37,10 @@ public sealed class StoreRoom(long? limit, Func<long> held)
         lock (_gate)
         {
             var (more, holds) = (bytes - share.Bytes, "");
-            if (more > 0 && held() + _given + more - limit is > 0 and var missing)
+            if (more > 0 && held(_adopted) + _given + more - limit is > 0 and var missing)
             {
                 holds = MakeRoom?.Invoke(missing) ?? "";
-                if (held() + _given is var used && used + more > limit)
+                if (held(_adopted) + _given is var used && used + more > limit)
                     return Fault.Of(FaultCodes.StoreFull, $"the store may hold {limit} bytes and holds {used}: there is no room for {more} more", holds);
             }
             _given += more;
@@ -54,10 +55,23 @@ public sealed class StoreRoom(long? limit, Func<long> held)
         /// <summary>What an unannounced length grows by, so that the store is not counted for every piece.</summary>
         const long Step = 64 << 20;
 
+        string? _adopted;
+
         public long Bytes { get; internal set; }
 
         /// <summary>Room for a file of so many bytes. Null when it is there.</summary>
         public Fault? Need(long bytes) => bytes <= Bytes || (bytes > 1 << 20 && room.Grow(this, bytes + Step) is null) ? null : room.Grow(this, bytes);
+
+        /// <summary>Takes over a part that is there: from now on it counts as this writer's.</summary>
+        public void Adopt(string name, long bytes)
+        {
+            lock (room._gate)
+            {
+                room._adopted.Add(name);
+                room._given += bytes;
+            }
+            (_adopted, Bytes) = (name, bytes);
+        }
 
         /// <summary>Room for a file of exactly so many bytes.</summary>
         public Fault? Announce(long bytes) => room.Grow(this, bytes);
@@ -65,7 +79,11 @@ public sealed class StoreRoom(long? limit, Func<long> held)
         public void Dispose()
         {
             lock (room._gate)
+            {
                 room._given -= Bytes;
+                if (_adopted is not null)
+                    room._adopted.Remove(_adopted);
+            }
             Bytes = 0;
         }
     }

@@ -77,6 +77,7 @@ public static class ServerApp
         Stats.Map(app);
         Metrics.Map(app);
         Api.Environments.Map(app);
+        Uploads.Map(app);
         Catalogue.Map(app);
         Imports.Map(app);
         Stores.Map(app);
@@ -97,7 +98,7 @@ public static class ServerApp
         services.AddSingleton(_ => new Database(Path.Combine(configuration.StateDirectory, "ka.db")));
         services.AddSingleton<Journal>().AddSingleton<WorkflowTable>().AddSingleton<NodeTable>().AddSingleton<LogTable>().AddSingleton<RunTable>().AddSingleton<AnswerTable>().AddSingleton<OnceByKey>().AddSingleton<OutOfUseTable>().AddSingleton<EnvironmentCatalogue>();
         services.AddSingleton(_ => new FileStore(Path.Combine(configuration.StateDirectory, "files"), configuration.StoreLimit));
-        services.AddSingleton<FileOrigins>().AddSingleton<StoreCollection>().AddSingleton(s => new HttpSources(configuration.Sources, s.GetRequiredService<FileStore>()));
+        services.AddSingleton<FileOrigins>().AddSingleton<FileRights>().AddSingleton<FileParts>().AddSingleton<StoreCollection>().AddSingleton(s => new HttpSources(configuration.Sources, s.GetRequiredService<FileStore>()));
         services.AddSingleton(_ => new SiteKeys(configuration.StateDirectory));
         services.AddSingleton<AgentHub>().AddSingleton<NodeBoots>().AddSingleton<BootDirectory>();
         services.AddSingleton(Channel.CreateBounded<BootEvent>(new BoundedChannelOptions(4096) { SingleReader = true, FullMode = BoundedChannelFullMode.DropOldest }));

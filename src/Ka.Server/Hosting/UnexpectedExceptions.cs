@@ -15,6 +15,10 @@ sealed partial class UnexpectedExceptions(RequestDelegate next, ILogger<Unexpect
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
         }
+        catch (Microsoft.AspNetCore.Connections.ConnectionResetException)
+        {
+            // Who was sending is gone, and nobody reads an answer.
+        }
         catch (BadHttpRequestException bad) when (!context.Response.HasStarted)
         {
             await Problems.Of(bad.StatusCode, Fault.Of(FaultCodes.RequestInvalid, bad.Message)).ExecuteAsync(context);

@@ -19,7 +19,7 @@ public class Floors
         ("Simulation", 2, "Engine Broadcast Core", ""),
         ("Server", 3, "Core Engine Broadcast Protocol Yaml Drivers Boot Store Simulation", "Microsoft.AspNetCore.OpenApi OpenTelemetry OpenTelemetry.Exporter.OpenTelemetryProtocol Swashbuckle.AspNetCore.SwaggerUI"),
         ("Agent", 3, "Protocol Broadcast", ""),
-        ("Cli", 3, "Protocol Broadcast", "System.CommandLine"),
+        ("Cli", 3, "Protocol Broadcast", "Polly.Core System.CommandLine"),
         ("Lab", 3, "Protocol Yaml", "System.CommandLine"),
     ];
 

@@ -74,6 +74,22 @@ public sealed class FetchingImages : IAsyncLifetime
     public async Task What_has_the_pinned_digest_is_kept(string path) => Assert.Equal((null, true), await FetchAsync(path));
 
     [Fact]
+    public async Task What_is_fetched_for_a_description_is_told_with_its_address_and_what_whoever_registers_has_is_left()
+    {
+        var address = new Uri(_at, "/image").ToString();
+        var (description, _) = DescriptionReader.Read("e.yaml", $"name: e\nimage: {{ file: \"{address}\", digest: \"sha256:{Digest}\" }}\n");
+        using var sources = new HttpSources(new SourcePolicy([IPNetwork.Parse("127.0.0.1/32")], 1000), new FileStore(_directory["files"]));
+        var fetched = new List<(string, string)>();
+        foreach (var has in (bool[])[false, true])
+        {
+            var (digests, refused) = await sources.FetchAsync(description!, System.Collections.Immutable.ImmutableDictionary<string, string>.Empty, _ => has, (d, from) => fetched.Add((d, from)), Cancel);
+            Assert.Equal((null, Digest), (refused, digests[address]));
+        }
+        Assert.Equal([(Digest, address)], fetched);
+        Assert.Equal(1, _asked);
+    }
+
+    [Fact]
     public async Task Other_bytes_are_not_kept()
     {
         var (fault, stored) = await FetchAsync("/image", new string('a', 64));

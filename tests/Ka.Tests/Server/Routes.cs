@@ -56,8 +56,9 @@ public sealed partial class Routes(RunningServer server) : IClassFixture<Running
     [Fact]
     public async Task A_method_that_a_path_does_not_have_is_not_found_whoever_asks()
     {
-        foreach (var path in Calls().Select(c => c.Path).Distinct())
-            foreach (var method in (string[])["PATCH", "TRACE", "OPTIONS"])
+        var calls = Calls().Select(c => (c.Method, c.Path)).ToHashSet();
+        foreach (var path in calls.Select(c => c.Path).Distinct())
+            foreach (var method in ((string[])["PATCH", "TRACE", "OPTIONS"]).Where(m => !calls.Contains((m, path))))
                 Assert.Equal(404, (int)(await server.Http.SendAsync(new HttpRequestMessage(new HttpMethod(method), path), Cancel)).StatusCode);
     }
 

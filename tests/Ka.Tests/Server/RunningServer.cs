@@ -48,6 +48,7 @@ public class RunningServer : IAsyncLifetime
 
     /// <summary>Where its traces go; asked at every start.</summary>
     protected virtual Task<OtlpSettings?> OtlpAsync() => Task.FromResult<OtlpSettings?>(null);
+
     protected virtual long? StoreLimit => null;
 
     public const string PasswordOfPaul = "U*U";

@@ -68,9 +68,20 @@ public sealed class TaggingEnvironments(RunningServer server) : IClassFixture<Ru
         Assert.False((await TagAsync("tagged/1", "{\"toggleDestructive\":true}")).Destructive);
         Assert.Equal("tagged", (await GetAsync("environments/latest-tagged", RestJson.Default.EnvironmentReply)).Name);
         var again = await AppliedAsync(await ApplyAsync(Named("tagged", "labels: { team: hpc }\ndestructive: true\n")));
-        Assert.Equal(("updated", "private", true, null), (again.Change, again.Environment.Visibility, again.Environment.Destructive, again.Environment.Alias));
+        Assert.Equal(("updated", true), (again.Change, again.Environment.Destructive));
         Assert.Equal("unchanged", (await AppliedAsync(await ApplyAsync(Named("tagged", "labels: { team: hpc }\ndestructive: true\n")))).Change);
         Assert.Equal(HttpStatusCode.Conflict, (await ApplyAsync(Named("tagged", "author: somebody\n"))).StatusCode);
+    }
+
+    [Fact]
+    public async Task What_a_description_does_not_name_stays_as_it_was_set()
+    {
+        await AppliedAsync(await ApplyAsync(Named("kept-tags", "labels: { team: hpc }\n")));
+        await TagAsync("kept-tags/1", "{\"visibility\":\"shared\",\"destructive\":true,\"alias\":\"kept-alias\",\"labels\":{\"site\":\"rennes\"}}");
+        var silent = await AppliedAsync(await ApplyAsync(Named("kept-tags")));
+        Assert.Equal(("unchanged", "shared", true, "kept-alias", 2), (silent.Change, silent.Environment.Visibility, silent.Environment.Destructive, silent.Environment.Alias, silent.Environment.Labels.Count));
+        var named = await AppliedAsync(await ApplyAsync(Named("kept-tags", "visibility: private\nlabels: {}\n")));
+        Assert.Equal(("updated", "private", true, "kept-alias", 0), (named.Change, named.Environment.Visibility, named.Environment.Destructive, named.Environment.Alias, named.Environment.Labels.Count));
     }
 
     [Fact]
@@ -101,6 +112,7 @@ public sealed class TaggingEnvironments(RunningServer server) : IClassFixture<Ru
     public async Task Users_tag_their_own_and_only_operators_make_public()
     {
         var alice = await server.AsAsync("alice");
+        Assert.True((await alice.PutAsync("files/" + RunningServer.Digest(RunningServer.Image()), new ByteArrayContent(RunningServer.Image()), Cancel)).IsSuccessStatusCode);
         var applied = await alice.PostAsync("environments", RunningServer.Json(JsonSerializer.Serialize(
             new ApplyBody("e.yaml", Named("of-alice"), ImmutableDictionary<string, string>.Empty.Add("debian12.tar", RunningServer.Digest(RunningServer.Image()))), RestJson.Default.ApplyBody)), Cancel);
         Assert.Equal(HttpStatusCode.Created, applied.StatusCode);
