@@ -34,6 +34,7 @@ static class EnvCommands
         render.SetAction((parsed, cancel) => RenderAsync(parsed, parsed.GetValue(rendered)!, parsed.GetValue(node)!, parsed.GetValue(path), cancel));
         env.Add(render);
         env.Add(EnvTagCommands.Set());
+        env.Add(ShareCommand.Build());
         env.Add(EnvTagCommands.Diff());
         env.Add(EnvTagCommands.Export());
         env.Add(EnvTagCommands.Collect());
