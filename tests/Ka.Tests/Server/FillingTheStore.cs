@@ -14,14 +14,33 @@ namespace Ka.Tests.Server;
 public sealed class SmallStore : RunningServer
 {
     protected override long? StoreLimit => 8 << 20;
+
+    /// <summary>Leaves nothing in the store but the registered image.</summary>
+    public void Clear()
+    {
+        var files = App.Services.GetRequiredService<FileStore>();
+        var image = Digest(Image());
+        foreach (var part in Directory.EnumerateFiles(PathOf("state/files/parts")))
+            File.Delete(part);
+        var gone = files.All().Select(f => f.Sha256).Where(f => f != image && f != FileManifests.Find(files, image)).ToArray();
+        foreach (var file in gone)
+            files.Remove(file);
+        App.Services.GetRequiredService<FileOrigins>().Forget(gone);
+    }
 }
 
 /// <summary>A store that may hold only so much: what goes by itself, in which order, and what is refused.</summary>
-public sealed class FillingTheStore : IAsyncLifetime
+public sealed class FillingTheStore : IClassFixture<SmallStore>
 {
     const int MiB = 1 << 20;
 
-    readonly SmallStore _server = new();
+    readonly SmallStore _server;
+
+    public FillingTheStore(SmallStore server)
+    {
+        _server = server;
+        server.Clear();
+    }
 
     static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -29,10 +48,6 @@ public sealed class FillingTheStore : IAsyncLifetime
 
     T Get<T>()
         where T : notnull => _server.App.Services.GetRequiredService<T>();
-
-    public ValueTask InitializeAsync() => _server.InitializeAsync();
-
-    public ValueTask DisposeAsync() => _server.DisposeAsync();
 
     static byte[] File(char kind, int bytes = MiB) => [.. Enumerable.Repeat((byte)kind, bytes)];
 
@@ -89,7 +104,7 @@ public sealed class FillingTheStore : IAsyncLifetime
     {
         var (young, profile) = (await StoreAsync('y', 0.5), await StoreAsync('b', 99));
         var workflow = new Workflow("D-runs", WorkflowKind.Deploy, "root", SimulatedDeployment.SampleEnvironment, SimulatedDeployment.SampleCluster(["rouge-3"]), [], DateTimeOffset.UtcNow);
-        Get<WorkflowTable>().Accept(workflow);
+        var (fence, _) = Get<WorkflowTable>().Accept(workflow);
         Get<NodeTable>().SetBoot("D-runs", ["rouge-3"], [], [new NodeProfile("rouge-3", "D-runs", profile, null, "quiet")]);
         var image = RunningServer.Digest(RunningServer.Image());
         Files.Touch(image, DateTimeOffset.UtcNow.AddHours(-99));
@@ -101,6 +116,7 @@ public sealed class FillingTheStore : IAsyncLifetime
             Assert.Contains(holder, full.Evidence, StringComparison.Ordinal);
         Assert.Equal(before, _server.Stored());
         Assert.True(Files.Has(young) && Files.Has(profile) && Files.Has(image));
+        Get<WorkflowTable>().End(workflow.Id, WorkflowState.Failed, fence, DateTimeOffset.UtcNow);
     }
 
     [Fact]

@@ -11,9 +11,15 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Ka.Tests.Server;
 
 /// <summary>Files that come in parts: each attempt goes on where the one before stopped.</summary>
-public sealed class UploadingInParts : IAsyncLifetime
+public sealed class UploadingInParts : IClassFixture<SmallStore>
 {
-    readonly SmallStore _server = new();
+    readonly SmallStore _server;
+
+    public UploadingInParts(SmallStore server)
+    {
+        _server = server;
+        server.Clear();
+    }
 
     static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -24,10 +30,6 @@ public sealed class UploadingInParts : IAsyncLifetime
     FileStore Files => _server.App.Services.GetRequiredService<FileStore>();
 
     FileParts Parts => _server.App.Services.GetRequiredService<FileParts>();
-
-    public ValueTask InitializeAsync() => _server.InitializeAsync();
-
-    public ValueTask DisposeAsync() => _server.DisposeAsync();
 
     async Task<HttpResponseMessage> AppendAsync(int from, int to, bool complete, HttpClient? who = null, string query = "", byte[]? file = null, string? digest = null)
     {
