@@ -25,6 +25,14 @@ public static class GivenRoots
         return chain.Build(X509CertificateLoader.LoadCertificate(presented.GetRawCertData()));
     }
 
+    /// <exception cref="System.Security.Cryptography.CryptographicException">The text is no PEM.</exception>
+    public static X509Certificate2Collection Parse(string pem)
+    {
+        var roots = new X509Certificate2Collection();
+        roots.ImportFromPem(pem);
+        return roots;
+    }
+
     /// <exception cref="System.Security.Cryptography.CryptographicException">The file is no PEM.</exception>
     public static X509Certificate2Collection Read(string path)
     {

@@ -322,10 +322,19 @@ public static class FaultCodes
         "Build it: ka minimal build.");
     public static readonly FaultCode AuthMissing = Add("auth.missing",
         "The request does not prove who sends it, or the proof is not known, over or taken back.",
-        "On the server itself the Unix socket proves it. From elsewhere: KA_TOKEN or --token-file (ka token create), or --user with --password-file.");
+        "On the server itself the Unix socket proves it. From elsewhere: KA_TOKEN or --token-file (ka token create), ka login, or --user with --password-file.");
     public static readonly FaultCode AuthBusy = Add("auth.busy",
         "More passwords are being checked than the server takes at once.",
         "Try again in a moment, or use a token: ka token create.");
+    public static readonly FaultCode AuthIssuerUnreachable = Add("auth.issuer_unreachable",
+        "The issuer of single sign-on does not answer, or not as OpenID Connect says.",
+        "See 'oidc' in 'auth' of the server's configuration. Other proofs work meanwhile: the Unix socket, --token-file, --user.");
+    public static readonly FaultCode AuthNoIssuer = Add("auth.no_issuer",
+        "There is no single sign-on to use: the server names no issuer, or the issuer offers no device flow.",
+        "Use another proof: --token-file (ka token create), --user, --certificate. An administrator names an issuer by 'oidc' in 'auth'.");
+    public static readonly FaultCode AuthSignInRefused = Add("auth.sign_in_refused",
+        "The issuer of single sign-on gave no token: the sign-in was denied or not confirmed in time, or an earlier one is over.",
+        "Sign in again: ka login.");
     public static readonly FaultCode RightsMissing = Add("rights.missing",
         "No rule allows this on these nodes or things.",
         "See the rule that decides: ka rights check USER deploy -w NODES. An administrator gives rights: ka rights grant USER -w NODES.");

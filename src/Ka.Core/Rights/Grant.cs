@@ -54,6 +54,9 @@ public static partial class PartitionWords
     /// <summary>A user, <c>@group</c> or <c>*</c>.</summary>
     public static bool IsSubject(string text) => Subject().IsMatch(text);
 
+    /// <summary>The name of one user.</summary>
+    public static bool IsUser(string text) => IsSubject(text) && text is not ("*" or ['@', ..]);
+
     /// <summary>As in <c>job:48213</c>.</summary>
     public static bool IsSource(string text) => Source().IsMatch(text);
 

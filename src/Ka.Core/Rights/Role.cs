@@ -38,7 +38,7 @@ public enum Right
 /// <summary>Who asks, as it was proved.</summary>
 /// <param name="Name">Login name; <c>uid:N</c> for a user id without one.</param>
 /// <param name="Groups">Without <c>@</c>.</param>
-/// <param name="By">How it was proved: <c>socket</c>, <c>token T-…</c>, <c>password</c>.</param>
+/// <param name="By">How it was proved: <c>socket</c>, <c>token T-…</c>, <c>password</c>, <c>certificate …</c>, <c>oidc ISSUER</c>.</param>
 public sealed record Caller(string Name, ImmutableArray<string> Groups, Role Role, string By);
 
 /// <summary>Which role a right needs.</summary>

@@ -54,6 +54,7 @@ namespace Ka.Protocol.Rest;
 [JsonSerializable(typeof(StopReply))]
 [JsonSerializable(typeof(RetryBody))]
 [JsonSerializable(typeof(WhoReply))]
+[JsonSerializable(typeof(AuthReply))]
 [JsonSerializable(typeof(GrantBody))]
 [JsonSerializable(typeof(GrantedReply))]
 [JsonSerializable(typeof(ImmutableArray<GrantReply>)), JsonSerializable(typeof(GrantReply[]))]

@@ -4,8 +4,16 @@ namespace Ka.Protocol.Rest;
 
 /// <summary>Who one is to the server.</summary>
 /// <param name="Role"><c>viewer</c>, <c>user</c>, <c>operator</c> or <c>admin</c>.</param>
-/// <param name="By">How it was proved: <c>socket</c>, <c>token T-…</c>, <c>password</c>.</param>
+/// <param name="By">How it was proved: <c>socket</c>, <c>token T-…</c>, <c>password</c>, <c>certificate …</c>, <c>oidc ISSUER</c>.</param>
 public sealed record WhoReply(string Name, string Role, ImmutableArray<string> Groups, string By);
+
+/// <summary>How one can sign in to the server from elsewhere, beside tokens.</summary>
+/// <param name="Oidc">Null when the server takes tokens of no issuer.</param>
+public sealed record AuthReply(OidcReply? Oidc);
+
+/// <summary>The issuer of single sign-on (OpenID Connect) whose tokens the server takes.</summary>
+/// <param name="Authority">PEM of the only authorities that the issuer's certificate may be of; null for those of the system.</param>
+public sealed record OidcReply(string Issuer, string ClientId, ImmutableArray<string> Scopes, string? Authority);
 
 /// <summary>Gives a right on nodes.</summary>
 /// <param name="Subject">A user, <c>@group</c>, or <c>*</c>.</param>

@@ -49,7 +49,7 @@ public static class Problems
         : code == FaultCodes.RequestTooLarge ? StatusCodes.Status413PayloadTooLarge
         : code == FaultCodes.StoreFull ? StatusCodes.Status507InsufficientStorage
         : code == FaultCodes.AuthBusy ? StatusCodes.Status429TooManyRequests
-        : code == FaultCodes.MinimalMissing || code == FaultCodes.ServerStopped ? StatusCodes.Status503ServiceUnavailable
+        : code == FaultCodes.MinimalMissing || code == FaultCodes.ServerStopped || code == FaultCodes.AuthIssuerUnreachable ? StatusCodes.Status503ServiceUnavailable
         : StatusCodes.Status422UnprocessableEntity;
 }
 

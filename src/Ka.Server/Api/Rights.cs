@@ -52,7 +52,7 @@ public static class Rights
     {
         if (subject is not null && subject != who.Caller.Name && who.Caller.Role < Role.Operator)
             return Problems.Of(Access.TooLow(who.Caller, Role.Operator));
-        if (subject is not null && (!PartitionWords.IsSubject(subject) || subject is "*" or ['@', ..]))
+        if (subject is not null && !PartitionWords.IsUser(subject))
             return Refuse($"'{DocumentError.Cut(subject)}' is no login name");
         action ??= "deploy";
         if (!Actions.Contains(action))

@@ -38,7 +38,7 @@ public static class Tokens
         var name = body.Owner ?? who.Caller.Name;
         if (name != who.Caller.Name && who.Caller.Role != Role.Admin)
             return Problems.Of(Access.TooLow(who.Caller, Role.Admin));
-        if (!PartitionWords.IsSubject(name) || name is "*" or ['@', ..])
+        if (!PartitionWords.IsUser(name))
             return Refuse($"'{DocumentError.Cut(name)}' is no login name");
         var most = name == who.Caller.Name ? who.Caller.Role : people.Of(name, "").Role;
         var role = most;

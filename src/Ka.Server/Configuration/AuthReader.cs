@@ -18,6 +18,9 @@ public sealed record AuthSettings(
     /// <summary>PEM file of the authorities that sign people's certificates; null when nobody is known by one.</summary>
     public string? Authority { get; init; }
 
+    /// <summary>The issuer of single sign-on; null when tokens of none are taken.</summary>
+    public OidcSettings? Oidc { get; init; }
+
     public static readonly AuthSettings Default = new(["root"], [], [], null, null, null);
 
     public Role RoleOf(string name, ImmutableArray<string> groups) =>
@@ -38,10 +41,7 @@ static class AuthReader
     {
         var settings = new AuthSettings(
             auth.Has("admins") ? Names(auth, "admins") : AuthSettings.Default.Admins, Names(auth, "operators"), Names(auth, "viewers"),
-            Path(auth, "htpasswd", folder), Path(auth, "certificate", folder), Path(auth, "key", folder)) { Authority = Path(auth, "authority", folder) };
-        CheckFile(auth, "authority", settings.Authority, OthersWrite);
-        if (settings.Authority is not null && File.Exists(settings.Authority) && AuthorityFault(settings.Authority) is { } wrong)
-            auth.Refuse("authority", SiteReader.Code, $"{settings.Authority} holds no certificate of an authority: {wrong}", "a PEM file");
+            Path(auth, "htpasswd", folder), Path(auth, "certificate", folder), Path(auth, "key", folder)) { Authority = Authority(auth, folder), Oidc = OidcReader.Read(auth, folder) };
         CheckFile(auth, "htpasswd", settings.Htpasswd, OthersWrite | OthersRead);
         CheckFile(auth, "key", settings.Key, OthersWrite | OthersRead);
         if (settings.Certificate is null != settings.Key is null)
@@ -49,6 +49,16 @@ static class AuthReader
         else if (settings.Certificate is not null)
             CheckCertificate(auth, settings);
         return settings;
+    }
+
+    /// <summary>The PEM file with authorities that a section names, which nobody else can change; null when it names none.</summary>
+    internal static string? Authority(YamlSection section, string folder)
+    {
+        var authority = Path(section, "authority", folder);
+        CheckFile(section, "authority", authority, OthersWrite);
+        if (authority is not null && File.Exists(authority) && AuthorityFault(authority) is { } wrong)
+            section.Refuse("authority", SiteReader.Code, $"{authority} holds no certificate of an authority: {wrong}", "a PEM file");
+        return authority;
     }
 
     static ImmutableArray<string> Names(YamlSection auth, string key)

@@ -50,7 +50,7 @@ public static class SiteReader
             Otlp = TelemetryReader.Read(root, folder),
             StoreLimit = SourcesReader.StoreLimit(root.Section("limits", "nodes", "at-once", "store")),
             Hooks = HooksReader.Read(binder, root, folder),
-            Auth = AuthReader.Read(root.Section("auth", "admins", "operators", "viewers", "htpasswd", "certificate", "key", "authority"), folder),
+            Auth = AuthReader.Read(root.Section("auth", "admins", "operators", "viewers", "htpasswd", "certificate", "key", "authority", "oidc"), folder),
         };
         foreach (var twice in new[] { site.Nodes.Http, site.Nodes.Agent, site.Nodes.Chain, site.Nodes.Torrent }.GroupBy(p => p).Where(g => g.Count() > 1))
             binder.Refuse(server.PlaceOf("nodes"), Code, $"port {twice.Key} stands {twice.Count()} times in 'nodes'");

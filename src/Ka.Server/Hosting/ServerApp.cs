@@ -89,6 +89,7 @@ public static class ServerApp
         Rights.Map(app);
         Tokens.Map(app);
         Meta.Map(app);
+        SignIns.Map(app);
         app.MapOpenApi("/openapi/{documentName}.json").Needs(Audience.Users, Right.None);
     }
 
@@ -121,7 +122,7 @@ public static class ServerApp
 
     static void AddIdentity(IServiceCollection services, SiteConfiguration configuration)
     {
-        services.AddSingleton(configuration.Auth).AddSingleton<GrantTable>().AddSingleton<TokenTable>().AddSingleton<Accounts>().AddSingleton<Authentication>().AddSingleton<NodeRights>();
+        services.AddSingleton(configuration.Auth).AddSingleton<GrantTable>().AddSingleton<TokenTable>().AddSingleton<SignInTable>().AddSingleton<Accounts>().AddSingleton<Authentication>().AddSingleton<NodeRights>();
         services.AddSingleton(s => new RightsWatch(
             s.GetRequiredService<NodeRights>(), s.GetRequiredService<Authentication>(), () => s.GetRequiredService<WorkflowHost>().Running, s.GetRequiredService<WorkflowHost>().Cancel,
             s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<RightsWatch>>()));

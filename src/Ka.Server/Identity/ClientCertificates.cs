@@ -19,7 +19,7 @@ public sealed class ClientCertificates(string authority, TimeProvider clock)
     public bool TryName(X509Certificate2 shown, [NotNullWhen(true)] out string? name, [NotNullWhen(false)] out Fault? fault)
     {
         name = shown.GetNameInfo(X509NameType.SimpleName, forIssuer: false);
-        var why = !IsCommonName(shown, name) || !PartitionWords.IsSubject(name) || name is "*" or ['@', ..] ? "its common name is no login name" : NotTrusted(shown);
+        var why = !IsCommonName(shown, name) || !PartitionWords.IsUser(name) ? "its common name is no login name" : NotTrusted(shown);
         fault = why is null ? null : Fault.Of(FaultCodes.AuthMissing, $"the certificate is not taken: {why}");
         return why is null;
     }

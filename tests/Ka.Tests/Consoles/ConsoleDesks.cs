@@ -97,7 +97,7 @@ public sealed class ConsoleDesks : IDisposable
             var grant = new Grant("G-1", "alice", null, [], null, untilSeconds is { } until ? begin.AddSeconds(until) : null, null, "root", begin);
             grants.Add(grant);
             grants.Add(new Grant("G-2", "bob", null, [], null, null, null, "root", begin));
-            using var people = new Authentication(AuthSettings.Default, ServerSecrets.Open(_directory["state"]), new TokenTable(database), new Accounts(clock), clock);
+            using var people = new Authentication(AuthSettings.Default, ServerSecrets.Open(_directory["state"]), new TokenTable(database), new SignInTable(database), new Accounts(clock), clock);
             var rights = new NodeRights(grants, clock);
             var desk = Desk(clock, (caller, node) => Ka.Server.Api.Consoles.Refusal(rights, people, caller, node));
             using var stop = new CancellationTokenSource();
@@ -131,7 +131,7 @@ public sealed class ConsoleDesks : IDisposable
             var (grants, tokens) = (new GrantTable(database), new TokenTable(database));
             grants.Add(new Grant("G-1", "alice", null, [], null, null, null, "root", begin));
             tokens.Add(new StoredToken("T-1", "alice", Role.User, "", "root", begin, begin.AddSeconds(60), null, null), "hash");
-            using var people = new Authentication(AuthSettings.Default, ServerSecrets.Open(_directory["state"]), tokens, new Accounts(clock), clock);
+            using var people = new Authentication(AuthSettings.Default, ServerSecrets.Open(_directory["state"]), tokens, new SignInTable(database), new Accounts(clock), clock);
             var rights = new NodeRights(grants, clock);
             var desk = Desk(clock, (caller, node) => Ka.Server.Api.Consoles.Refusal(rights, people, caller, node));
             using var stop = new CancellationTokenSource();

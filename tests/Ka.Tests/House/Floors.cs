@@ -17,7 +17,7 @@ public class Floors
         ("Boot", 2, "Core", ""),
         ("Store", 2, "Engine Core", "Dapper Microsoft.Data.Sqlite SQLitePCLRaw.bundle_e_sqlite3"),
         ("Simulation", 2, "Engine Broadcast Core", ""),
-        ("Server", 3, "Core Engine Broadcast Protocol Yaml Drivers Boot Store Simulation", "Microsoft.AspNetCore.OpenApi OpenTelemetry OpenTelemetry.Exporter.OpenTelemetryProtocol Swashbuckle.AspNetCore.SwaggerUI"),
+        ("Server", 3, "Core Engine Broadcast Protocol Yaml Drivers Boot Store Simulation", "Microsoft.AspNetCore.OpenApi Microsoft.IdentityModel.JsonWebTokens OpenTelemetry OpenTelemetry.Exporter.OpenTelemetryProtocol Swashbuckle.AspNetCore.SwaggerUI"),
         ("Agent", 3, "Protocol Broadcast", ""),
         ("Cli", 3, "Protocol Broadcast", "Polly.Core System.CommandLine"),
         ("Lab", 3, "Protocol Yaml", "System.CommandLine"),

@@ -156,7 +156,7 @@ public sealed class GivingRights(RunningServer server) : IClassFixture<RunningSe
             var grants = new GrantTable(database);
             var grant = new Grant("G-1", "alice", null, [], null, untilSeconds is { } until ? begin.AddSeconds(until) : null, null, "root", begin);
             grants.Add(grant);
-            using var people = new Authentication(AuthSettings.Default, ServerSecrets.Open(directory["state"]), new TokenTable(database), new Accounts(clock), clock);
+            using var people = new Authentication(AuthSettings.Default, ServerSecrets.Open(directory["state"]), new TokenTable(database), new SignInTable(database), new Accounts(clock), clock);
             List<Workflow> running = [Workflow("D-1", "alice"), Workflow("D-2", "root")];
             var ends = new List<(string, double)>();
             using var stop = new CancellationTokenSource();

@@ -128,12 +128,30 @@ public sealed class ReadingSites : IDisposable
     [InlineData("clusters", "clutsers", "ka.yaml:6", "clusters")]
     [InlineData("clusters", "limits: {store: much}\nclusters", "ka.yaml:6", "no size of a store")]
     [InlineData("clusters", "limits: {store: 1000}\nclusters", "ka.yaml:6", "at least 1 MiB")]
+    [InlineData("boot:", "auth: {oidc: {issuer: \"https://sso.example.org\"}}\nboot:", "ka.yaml:5", "lacks the key 'clientId'")]
+    [InlineData("boot:", "auth: {oidc: {clientId: ka, issuer: \"http://sso.example.org\"}}\nboot:", "ka.yaml:5", "is no issuer")]
+    [InlineData("boot:", "auth: {oidc: {clientId: ka, issuer: \"https://sso.example.org/?realm=a\"}}\nboot:", "ka.yaml:5", "is no issuer")]
+    [InlineData("boot:", "auth: {oidc: {clientId: ka, issuer: sso.example.org}}\nboot:", "ka.yaml:5", "is no issuer")]
+    [InlineData("boot:", "auth: {oidc: {clientId: k a, issuer: \"https://sso.example.org\"}}\nboot:", "ka.yaml:5", "is no word")]
+    [InlineData("boot:", "auth: {oidc: {clientId: ka, issuer: \"https://sso.example.org\", scopes: [profile]}}\nboot:", "ka.yaml:5", "the scope 'openid' is missing")]
+    [InlineData("boot:", "auth: {oidc: {clientId: ka, issuer: \"https://sso.example.org\", secret: x}}\nboot:", "ka.yaml:5", "secret")]
+    [InlineData("boot:", "auth: {oidc: {clientId: ka, issuer: \"https://sso.example.org\", authority: gris.yaml}}\nboot:", "ka.yaml:5", "holds no certificate")]
     public void An_error_in_the_server_is_said_at_its_place(string old, string wrong, string place, string says) => Refuses(Site.Replace(old, wrong), Gris, place, says);
 
     [Theory]
     [InlineData("", null)]
     [InlineData("limits: {store: 500GiB}\n", 500L << 30)]
     public void The_store_is_bounded_when_the_site_says_so(string limits, long? bytes) => Assert.Equal(bytes, Read(limits + Site, Gris).Site!.StoreLimit);
+
+    [Fact]
+    public void An_issuer_of_single_sign_on_needs_only_its_address_and_a_client()
+    {
+        var reading = Read(Site + "\nauth: {oidc: {issuer: \"https://sso.example.org/realms/a\", clientId: ka}}\n", Gris);
+        Assert.Empty(reading.Findings.Select(f => f.ToString()));
+        var oidc = reading.Site!.Auth.Oidc!;
+        Assert.Equal(("https://sso.example.org/realms/a", "ka", "ka", "preferred_username", null), (oidc.Issuer, oidc.ClientId, oidc.Audience, oidc.User, oidc.Groups));
+        Assert.Null(Read(Site, Gris).Site!.Auth.Oidc);
+    }
 
     void Refuses(string site, string gris, string place, string says)
     {

@@ -51,6 +51,8 @@ public class RunningServer : IAsyncLifetime
 
     protected virtual long? StoreLimit => null;
 
+    protected virtual AuthSettings With(AuthSettings settings) => settings;
+
     public const string PasswordOfPaul = "U*U";
 
     public string PathOf(string relative) => _directory[relative];
@@ -132,7 +134,7 @@ public class RunningServer : IAsyncLifetime
             new MinimalSettings(_directory["minimal"], []), [cluster, other with { Name = "bleu" }, switched with { Name = "rouge", Nodes = [.. switched.Nodes.Select(Switched)] }, .. MoreClusters], GroupTable.Empty, NodeLimit: 100)
         {
             StoreLimit = StoreLimit,
-            Auth = new AuthSettings(["root"], ["olga"], ["vera"], _directory["htpasswd"], null, null) { Authority = _directory["authority.pem"] },
+            Auth = With(new AuthSettings(["root"], ["olga"], ["vera"], _directory["htpasswd"], null, null) { Authority = _directory["authority.pem"] }),
         };
     }
 

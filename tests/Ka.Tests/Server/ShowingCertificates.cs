@@ -23,11 +23,17 @@ public sealed class TestAuthority
     public X509Certificate2 Certificate { get; }
 
     /// <param name="days">From now until it is over; negative when it is.</param>
-    public X509Certificate2 Sign(string subject, string purpose = ForClients, int days = 1)
+    public X509Certificate2 Sign(string subject, string purpose = ForClients, int days = 1, IPAddress? address = null)
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest(subject, key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid(purpose)], critical: false));
+        if (address is not null)
+        {
+            var names = new SubjectAlternativeNameBuilder();
+            names.AddIpAddress(address);
+            request.CertificateExtensions.Add(names.Build());
+        }
         using var signed = request.Create(Certificate, DateTimeOffset.UtcNow.AddDays(-5), DateTimeOffset.UtcNow.AddDays(days), RandomNumberGenerator.GetBytes(8));
         return signed.CopyWithPrivateKey(key);
     }
