@@ -51,10 +51,10 @@ public static class ExitCodes
     public static int OfProblem(int status, string code) => code switch
     {
         "nodes.busy" or "environment.in_use" or "auth.busy" or "nodes.drained" or "server.stopped" or "console.busy" or "store.full" or "upload.offset" => Busy,
-        "auth.missing" or "rights.ended" => NoRight,
+        "auth.missing" or "auth.sign_in_refused" or "rights.ended" => NoRight,
         "console.ended" or "console.none" => AllFailed,
-        "server.unreachable" => Unreachable,
-        "config.invalid" or "minimal.missing" => BadConfiguration,
+        "server.unreachable" or "auth.issuer_unreachable" => Unreachable,
+        "config.invalid" or "minimal.missing" or "auth.no_issuer" => BadConfiguration,
         _ when status == 403 => NoRight,
         _ when status >= 500 => Internal,
         _ => BadData,

@@ -7,6 +7,7 @@ using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Ka.Cli.Login;
 using Ka.Core.Certificates;
 using Ka.Protocol.Rest;
 
@@ -31,6 +32,9 @@ public sealed record ServerAddress(string Address, string? Token)
 
     /// <summary>PEM files of a certificate and its key that say who calls, in place of a token.</summary>
     public (string File, string Key)? Certificate { get; init; }
+
+    /// <summary>What <c>ka login</c> left, in place of a token.</summary>
+    public SignedIn? SignIn { get; init; }
 
     public bool IsLocal => Address.StartsWith("unix:", StringComparison.Ordinal);
 
@@ -78,6 +82,8 @@ public sealed class Server : IDisposable
     readonly HttpClient _http;
     readonly SocketsHttpHandler _handler;
     readonly string _address;
+    readonly SignedIn? _signIn;
+    volatile AuthenticationHeaderValue? _proof;
 
     /// <summary>The last request may have reached the server.</summary>
     bool _lost;
@@ -113,15 +119,37 @@ public sealed class Server : IDisposable
             if (address.Authority is { } authority)
                 handler.SslOptions.RemoteCertificateValidationCallback = (_, presented, _, errors) => GivenRoots.Believe(GivenRoots.Read(authority), presented, errors);
         }
-        _http = new HttpClient(handler)
+        _http = new HttpClient(new Proving(this) { InnerHandler = handler })
         {
             BaseAddress = new Uri(address.Address.StartsWith("unix:", StringComparison.Ordinal) ? "http://ka/" : address.Address),
             Timeout = Timeout.InfiniteTimeSpan,
         };
         if (address.Password is { } password)
-            _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{password.Name}:{password.Secret}")));
+            _proof = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{password.Name}:{password.Secret}")));
+        else if (address is { Certificate: null, SignIn: { } signIn })
+            _signIn = signIn;
         else if (address is { Certificate: null, Token: { } token })
-            _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+            _proof = new AuthenticationHeaderValue("Bearer", token);
+    }
+
+    /// <summary>Says with each request who sends it.</summary>
+    sealed class Proving(Server server) : DelegatingHandler
+    {
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            request.Headers.Authorization = server._proof;
+            return base.SendAsync(request, cancellationToken);
+        }
+    }
+
+    /// <summary>Sees to a sign-in that is good now. Null when it is, or none is used.</summary>
+    async Task<Problem?> ProveAsync(CancellationToken cancel)
+    {
+        if (_signIn is null)
+            return null;
+        var (token, fault) = await _signIn.TokenAsync(cancel);
+        _proof = token is null ? null : new AuthenticationHeaderValue("Bearer", token);
+        return fault is null ? null : Terminal.ProblemOf(fault);
     }
 
     public Task<Answer<T>> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancel)
@@ -151,7 +179,7 @@ public sealed class Server : IDisposable
     /// <summary>What the server gives that is no JSON.</summary>
     public async Task<Answer<byte[]>> GetBytesAsync(string path, CancellationToken cancel)
     {
-        var reply = await TryAsync(() => _http.GetAsync(path, cancel));
+        var reply = await TryAsync(() => _http.GetAsync(path, cancel), cancel);
         return reply.Problem is { } problem ? new Answer<byte[]>(null, problem)
             : reply.Value!.IsSuccessStatusCode ? new Answer<byte[]>(await reply.Value.Content.ReadAsByteArrayAsync(cancel), null)
             : new Answer<byte[]>(null, await ProblemOfAsync(reply.Value, cancel));
@@ -160,7 +188,7 @@ public sealed class Server : IDisposable
     /// <summary>Writes what the server gives into a stream. Null when all of it came.</summary>
     public async Task<Problem?> FetchAsync(string path, Stream into, CancellationToken cancel)
     {
-        var reply = await TryAsync(() => _http.GetAsync(path, HttpCompletionOption.ResponseHeadersRead, cancel));
+        var reply = await TryAsync(() => _http.GetAsync(path, HttpCompletionOption.ResponseHeadersRead, cancel), cancel);
         if (reply.Problem is { } problem)
             return problem;
         if (!reply.Value!.IsSuccessStatusCode)
@@ -176,11 +204,11 @@ public sealed class Server : IDisposable
     public Task<Problem?> SendFileAsync(string path, string sha256, CancellationToken cancel) => new Upload(this, path, sha256, UploadAgainAfter).SendAsync(cancel);
 
     /// <summary>What the server answers, whatever its status.</summary>
-    internal Task<Answer<HttpResponseMessage>> AskAsync(HttpRequestMessage request, CancellationToken cancel) => TryAsync(() => _http.SendAsync(request, cancel));
+    internal Task<Answer<HttpResponseMessage>> AskAsync(HttpRequestMessage request, CancellationToken cancel) => TryAsync(() => _http.SendAsync(request, cancel), cancel);
 
     public async Task<Problem?> DeleteAsync(string path, CancellationToken cancel)
     {
-        var reply = await TryAsync(() => _http.DeleteAsync(path, cancel));
+        var reply = await TryAsync(() => _http.DeleteAsync(path, cancel), cancel);
         return reply.Problem ?? (reply.Value!.IsSuccessStatusCode ? null : await ProblemOfAsync(reply.Value, cancel));
     }
 
@@ -194,7 +222,7 @@ public sealed class Server : IDisposable
         request.Headers.Accept.ParseAdd("text/event-stream");
         if (after > 0)
             request.Headers.Add("Last-Event-ID", after.ToString());
-        var reply = await TryAsync(() => _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel));
+        var reply = await TryAsync(() => _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel), cancel);
         if (reply.Problem is not null)
             return new Answer<Stream>(null, reply.Problem);
         return reply.Value!.IsSuccessStatusCode
@@ -205,9 +233,11 @@ public sealed class Server : IDisposable
     /// <summary>Opens a WebSocket.</summary>
     public async Task<Answer<ClientWebSocket>> OpenSocketAsync(string path, CancellationToken cancel)
     {
+        if (await ProveAsync(cancel) is { } problem)
+            return new Answer<ClientWebSocket>(null, problem);
         var socket = new ClientWebSocket();
         socket.Options.KeepAliveInterval = TimeSpan.FromSeconds(15);
-        if (_http.DefaultRequestHeaders.Authorization is { } proof)
+        if (_proof is { } proof)
             socket.Options.SetRequestHeader("Authorization", proof.ToString());
         using var invoker = new HttpMessageInvoker(_handler, disposeHandler: false);
         try
@@ -226,7 +256,7 @@ public sealed class Server : IDisposable
     async Task<Answer<T>> SendAsync<T>(HttpRequestMessage request, JsonTypeInfo<T> type, CancellationToken cancel)
         where T : class
     {
-        var reply = await TryAsync(() => _http.SendAsync(request, cancel));
+        var reply = await TryAsync(() => _http.SendAsync(request, cancel), cancel);
         if (reply.Problem is not null)
             return new Answer<T>(null, reply.Problem);
         if (!reply.Value!.IsSuccessStatusCode)
@@ -235,8 +265,10 @@ public sealed class Server : IDisposable
         return new Answer<T>(await JsonSerializer.DeserializeAsync(body, type, cancel), null);
     }
 
-    async Task<Answer<HttpResponseMessage>> TryAsync(Func<Task<HttpResponseMessage>> send)
+    async Task<Answer<HttpResponseMessage>> TryAsync(Func<Task<HttpResponseMessage>> send, CancellationToken cancel)
     {
+        if (await ProveAsync(cancel) is { } problem)
+            return new Answer<HttpResponseMessage>(null, problem);
         try
         {
             return new Answer<HttpResponseMessage>(await send(), null);

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Ka.Core.Faults;
 using Ka.Protocol.Rest;
 
 namespace Ka.Cli;
@@ -59,6 +60,11 @@ public static class Terminal
         Console.Error.Write(Safe(talk.ToString()));
         return ExitCodes.OfProblem(problem.Status, problem.Code);
     }
+
+    public static int Say(Fault fault) => Say(ProblemOf(fault));
+
+    /// <summary>A fault that was found here, as the server would have told it.</summary>
+    public static Problem ProblemOf(Fault fault) => new(null, null, 0, fault.Message, fault.Code.Text, FaultCodes.Explain(fault.Code.Text)?.Next, fault.Evidence, null);
 
     /// <summary>Says what is wrong with a command line, and gives the exit status.</summary>
     public static int Misused(string why)

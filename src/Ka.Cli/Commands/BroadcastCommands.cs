@@ -178,7 +178,7 @@ static class BroadcastCommands
 
     internal static int Say(Fault fault)
     {
-        Terminal.Say(new Ka.Protocol.Rest.Problem(null, null, 0, fault.Message, fault.Code.Text, FaultCodes.Explain(fault.Code.Text)?.Next, fault.Evidence, null));
+        Terminal.Say(fault);
         return ExitCodes.AllFailed;
     }
 }
