@@ -4,7 +4,7 @@ using Ka.Protocol.Rest;
 namespace Ka.SystemTests.Deployments;
 
 /// <summary>Power and reboots of a real machine behind a real BMC.</summary>
-[Collection("real machines")]
+[Collection("real machines"), Trait("scope", "long")]
 public sealed class Rebooting(RealLab lab)
 {
     const string Patient = """
@@ -14,7 +14,7 @@ public sealed class Rebooting(RealLab lab)
         """;
 
     [Fact]
-    public async Task A_machine_is_switched_and_rebooted_into_its_disk_and_into_the_minimal_environment()
+    public async Task A_machine_is_switched_and_rebooted_into_its_disk_the_minimal_environment_and_a_profile()
     {
         await lab.ServeAsync(Patient);
         Assert.Contains("by socket", (await lab.MustKaAsync("whoami")).Output, StringComparison.Ordinal);
@@ -34,14 +34,25 @@ public sealed class Rebooting(RealLab lab)
         await lab.MustKaAsync("reboot", "-w", "node1", "--to", "minimal", "--level", "hard", "-k", lab.Key + ".pub", "--yes", "-q");
         Assert.Equal("minimal", await StateAsync());
 
+        // The same kernel as on the disk, but from the network and with a line of the user's own.
+        await RealLab.MustAsync("tar", ["-x", "-C", RealLab.State, "-f", Path.Combine(RealLab.Work, "tiny", "tiny.tar.zst"), "./boot/vmlinuz", "./boot/initrd.img"]);
+        var profile = Path.Combine(RealLab.State, "reboot.yaml");
+        await File.WriteAllTextAsync(profile, "kernel: boot/vmlinuz\ninitrd: boot/initrd.img\nparams: root=PARTLABEL=root console=ttyS0,115200 ka.test={{node.name}}\n");
+        await lab.MustKaAsync("reboot", "-w", "node1", "--boot-profile", profile, "--level", "hard", "--yes", "-q");
+        Assert.Equal("profile", await StateAsync());
+        await RealLab.UntilAsync("the kernel of the profile runs", async () => await LineAsync() is { } line && line.Contains(" ka.test=node1", StringComparison.Ordinal) ? line : null, TimeSpan.FromMinutes(4));
+        await lab.MustKaAsync("nodes", "forget-profile", "-w", "node1");
+
         await lab.MustKaAsync("power", "off", "-w", "node1", "--level", "hard", "--yes", "-q");
         Assert.Equal("off", await PowerAsync());
         await lab.MustKaAsync("power", "on", "-w", "node1", "--yes", "-q");
         Assert.Equal("on", await PowerAsync());
         var history = JsonSerializer.Deserialize((await lab.MustKaAsync("nodes", "history", "node1", "-o", "json")).Output, RestJson.Default.RunRowArray)!;
-        Assert.Equal(["power", "power", "reboot", "reboot", "deploy"], history.Take(5).Select(r => r.Kind));
+        Assert.Equal(["power", "power", "reboot", "reboot", "reboot", "deploy"], history.Take(6).Select(r => r.Kind));
         await lab.MustKaAsync("power", "off", "-w", "node1", "--level", "hard", "--yes", "-q");
     }
+
+    async Task<string?> LineAsync() => await lab.LabAsync("ssh", "node1", "-i", lab.Key, "cat /proc/cmdline") is { Status: 0 } ended ? ended.Output.Trim() : null;
 
     async Task<string> PowerAsync() => JsonSerializer.Deserialize((await lab.MustKaAsync("power", "status", "-w", "node1", "-o", "json")).Output, RestJson.Default.PowerReplyArray)!.Single().Power;
 
