@@ -27,7 +27,7 @@ static class DiscoverCommand
                 return Wrong("--watch, --accept and --accept-as go one at a time");
             using var server = Common.Connect(parsed);
             if (parsed.GetValue(watch))
-                return await WatchAsync(parsed, server, cancel);
+                return await WatchAsync(() => server.GetAsync("api/v1/machines", RestJson.Default.UnknownMachineReplyArray, cancel), Common.IsJson(parsed), TimeProvider.System, cancel);
             var reply = await server.GetAsync("api/v1/machines", RestJson.Default.UnknownMachineReplyArray, cancel);
             if (reply.Value is not { } seen)
                 return Terminal.Say(reply.Problem!);
@@ -53,19 +53,20 @@ static class DiscoverCommand
 
     static string At(DateTimeOffset at) => at.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'");
 
-    static async Task<int> WatchAsync(ParseResult parsed, Server server, CancellationToken cancel)
+    /// <summary>Until it is cancelled, or the server does not answer.</summary>
+    internal static async Task<int> WatchAsync(Func<Task<Answer<UnknownMachineReply[]>>> ask, bool json, TimeProvider clock, CancellationToken cancel)
     {
         var told = new HashSet<string>(StringComparer.Ordinal);
         while (true)
         {
-            var reply = await server.GetAsync("api/v1/machines", RestJson.Default.UnknownMachineReplyArray, cancel);
+            var reply = await ask();
             if (reply.Value is not { } seen)
                 return Terminal.Say(reply.Problem!);
             foreach (var machine in seen.Where(m => told.Add(m.Mac)))
-                Console.WriteLine(Common.IsJson(parsed)
+                Console.WriteLine(json
                     ? System.Text.Json.JsonSerializer.Serialize(machine, RestJson.Default.UnknownMachineReply)
                     : Terminal.Safe($"{At(machine.FirstSeen)}  {machine.Mac}  {machine.Firmware}  {machine.Uuid ?? "-"}  {machine.Asked ?? "-"}"));
-            await Task.Delay(WatchPeriod, cancel);
+            await Task.Delay(WatchPeriod, clock, cancel);
         }
     }
 

@@ -1,5 +1,7 @@
+using Ka.Cli;
 using Ka.Cli.Commands;
 using Ka.Protocol.Rest;
+using Ka.Simulation;
 
 namespace Ka.Tests.Cli;
 
@@ -16,6 +18,26 @@ public sealed class AcceptingMachines
     {
         var (lines, refusal) = DiscoverCommand.Inventory(Seen, chosen, names, first);
         return refusal ?? string.Join(' ', lines);
+    }
+
+    [Theory]
+    [InlineData(false, "1970-01-01T00:00:00Z  52:54:00:00:00:0a  uefi  -  10.0.0.77\n1970-01-01T00:00:00Z  52:54:00:00:00:0b  bios  -  -\n")]
+    [InlineData(true, "{\"mac\":\"52:54:00:00:00:0a\"{\"mac\":\"52:54:00:00:00:0b\"")]
+    public void Who_watches_is_told_of_each_machine_once_until_the_server_is_gone(bool json, string expected)
+    {
+        var output = new StringWriter();
+        var (status, elapsed) = VirtualStrand.Run(async clock =>
+        {
+            FlowConsole.Redirect(output, new StringWriter());
+            var asked = 0;
+            return await DiscoverCommand.WatchAsync(
+                () => Task.FromResult(++asked > 4
+                    ? new Answer<UnknownMachineReply[]>(null, new Problem("urn:ka:fault:server.unreachable", null, 503, "gone", "server.unreachable", null, null, null))
+                    : new Answer<UnknownMachineReply[]>(asked == 1 ? [] : Seen[..Math.Min(asked - 1, 2)], null)),
+                json, clock, CancellationToken.None);
+        });
+        Assert.Equal((ExitCodes.Unreachable, TimeSpan.FromSeconds(4)), (status, elapsed));
+        Assert.Equal(expected, json ? string.Concat(output.ToString().Split('\n').Select(l => l.Split(',')[0])) : output.ToString());
     }
 
     [Fact]

@@ -5,9 +5,14 @@ using System.Threading.Channels;
 using Ka.Boot;
 using Ka.Boot.Dhcp;
 using Ka.Core.BootProfiles;
+using Ka.Core.Faults;
 using Ka.Protocol.Rest;
+using Ka.Server.Api;
 using Ka.Server.Boot;
+using Ka.Simulation;
+using Ka.Tests.Cli;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Ka.Tests.Server;
 
@@ -93,6 +98,46 @@ public sealed class UnknownMachinesAndLights(RunningServer server) : IClassFixtu
         Assert.Equal(HttpStatusCode.OK, reply.StatusCode);
         var lights = JsonSerializer.Deserialize(await reply.Content.ReadAsStringAsync(Cancel), RestJson.Default.LightReplyArray)!;
         Assert.Equal([("rouge-1", "unknown", "power.no_light"), ("rouge-2", "unknown", "power.no_light")], lights.Select(l => (l.Node, l.Light, l.Code)));
+    }
+
+    [Fact]
+    public void A_light_that_does_not_end_by_itself_is_switched_off_at_its_time_and_a_later_wish_replaces_the_earlier()
+    {
+        var (offs, _) = VirtualStrand.Run(async clock =>
+        {
+            var (begin, seen) = (clock.GetUtcNow(), new List<string>());
+            using var timers = new LightTimers(clock, NullLogger<LightTimers>.Instance);
+            void Shine(string node, int? seconds) => timers.Set(node, seconds is { } s ? TimeSpan.FromSeconds(s) : null, () =>
+            {
+                seen.Add($"{node} at {(clock.GetUtcNow() - begin).TotalSeconds:0}");
+                return Task.FromResult<Fault?>(null);
+            });
+            Shine("gris-1", 60);
+            Shine("gris-2", 60);
+            Shine("gris-3", 60);
+            await Task.Delay(TimeSpan.FromSeconds(30), clock);
+            Shine("gris-2", 60);
+            Shine("gris-3", null);
+            await Task.Delay(TimeSpan.FromMinutes(5), clock);
+            return string.Join(", ", seen);
+        });
+        Assert.Equal("gris-1 at 60, gris-2 at 90", offs);
+    }
+
+    [Fact]
+    public async Task The_command_line_says_where_no_light_is_and_who_is_not_known()
+    {
+        var socket = "unix:" + server.PathOf("kad.sock");
+        var light = await InProcess.RunAsync("-S", socket, "nodes", "identify", "rouge-[1-2]", "--for", "2m");
+        Assert.Equal((1, "unknown  rouge-[1-2]  the driver 'command' has no light to switch  (power.no_light)\n"), (light.Status, light.Output));
+        Assert.Equal(2, (await InProcess.RunAsync("-S", socket, "nodes", "identify", "rouge-1", "--for", "5m")).Status);
+        Assert.Equal(2, (await InProcess.RunAsync("-S", socket, "nodes", "identify", "rouge-1", "--for", "5s", "--off")).Status);
+        await using var boot = Boot(DhcpMode.Full);
+        boot.Take(Discover("52:54:00:ff:00:07", Vendor("PXEClient:Arch:00000:UNDI:002001"), (DhcpOption.ClientArchitecture, [0, 0])), new IPEndPoint(IPAddress.Any, 68), DhcpPort.Dhcp);
+        await SeenAsync(s => s.Any(m => m.Mac == "52:54:00:ff:00:07"));
+        Assert.Matches("(?m)^52:54:00:ff:00:07,bios,0,,,.*,1$", (await InProcess.RunAsync("-S", socket, "nodes", "discover", "-o", "csv")).Output);
+        Assert.Equal("name,mac,address,firmware\ngris-77,52:54:00:ff:00:07,10.0.0.77,bios\n", (await InProcess.RunAsync("-S", socket, "nodes", "discover", "--accept", "52:54:00:ff:00:07=gris-77", "--addresses", "10.0.0.77")).Output);
+        Assert.Equal(2, (await InProcess.RunAsync("-S", socket, "nodes", "discover", "--watch", "--accept-as", "a[1-9]")).Status);
     }
 
     [Theory]
