@@ -75,9 +75,10 @@ public sealed class SignInFiles(string directory)
     /// <summary>False when there was none.</summary>
     public bool Delete(string server)
     {
-        var there = Has(server);
+        if (!Has(server))
+            return false;
         File.Delete(PathOf(server));
-        return there;
+        return true;
     }
 
     /// <summary>Held by one process at a time; null when another did not let go of it.</summary>

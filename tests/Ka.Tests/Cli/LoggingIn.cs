@@ -206,12 +206,33 @@ public sealed class LoggingIn : IClassFixture<ServerWithIssuer>, IDisposable
     }
 
     [Fact]
+    public async Task Logging_out_of_what_nobody_ever_signed_in_to_is_done()
+    {
+        var told = await RunAsync("logout");
+        Assert.True(told.Status == 0 && told.Errors.Contains("Nobody is signed in", StringComparison.Ordinal), told.Errors);
+    }
+
+    [Fact]
     public async Task A_server_without_an_issuer_says_so()
     {
         await using var other = new RunningServer();
         await other.InitializeAsync();
         var told = await InAsync("-S", "unix:" + other.PathOf("kad.sock"), "login");
         Assert.True(told.Status == 78 && told.Errors.Contains("names no issuer of single sign-on  (auth.no_issuer)", StringComparison.Ordinal), told.Errors);
+    }
+
+    [Theory]
+    [InlineData("/option", "/variable", "/state", "/option/")]
+    [InlineData(null, "/variable", "/state", "/variable/")]
+    [InlineData(null, null, "/state", "/state/ka/sign-ins/")]
+    [InlineData(null, null, null, "/people/alice/.local/state/ka/sign-ins/")]
+    public void Sign_ins_lie_where_the_option_the_variable_or_the_directory_of_ones_state_says(string? option, string? variable, string? state, string expected)
+    {
+        string? Variable(string name) => name switch { "KA_SIGN_INS" => variable, "XDG_STATE_HOME" => state, "HOME" => "/people/alice", _ => null };
+        var path = SignInFiles.At(option, Variable).PathOf("https://ka.example.org:8443");
+        Assert.StartsWith(expected, path, StringComparison.Ordinal);
+        Assert.Equal(path, SignInFiles.At(option, Variable).PathOf("https://KA.example.org:8443/"));
+        Assert.NotEqual(path, SignInFiles.At(option, Variable).PathOf("https://ka.example.org:8444"));
     }
 
     [Fact]

@@ -61,6 +61,29 @@ public sealed class KeepingIssuerKeys : IAsyncLifetime
     }
 
     [Theory]
+    [InlineData(2048, "use", "sig", "alice")]
+    [InlineData(2048, "alg", "RS256", "alice")]
+    [InlineData(2048, "use", "enc", "auth.missing")]
+    [InlineData(2048, "alg", "PS256", "auth.missing")]
+    [InlineData(2048, "kty", "oct", "auth.missing")]
+    [InlineData(1024, "use", "sig", "auth.missing")]
+    public async Task A_key_signs_what_it_is_published_for_and_with_enough_bits(int bits, string member, string value, string expected)
+    {
+        var key = new SigningKey("sized", "RS256", bits);
+        _issuer.Keys = [key];
+        _issuer.KeysSay[member] = value;
+        Assert.Equal(expected, await ReadAsync(key));
+    }
+
+    [Fact]
+    public async Task A_token_need_not_name_its_key_where_only_one_fits()
+    {
+        _issuer.Keys = [new SigningKey("only", "ES256"), new SigningKey("rsa", "RS256")];
+        var (said, fault) = await _tokens.ReadAsync(_issuer.Token(_issuer.Claims(), null, h => h.Remove("kid")), Cancel);
+        Assert.True(said?.Name == "alice", fault?.Message);
+    }
+
+    [Theory]
     [InlineData("/.well-known/openid-configuration")]
     [InlineData("/jwks")]
     public async Task An_issuer_that_is_away_is_a_fault_of_its_own_and_known_keys_count_for_a_day(string path)

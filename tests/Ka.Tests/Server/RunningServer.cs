@@ -57,7 +57,7 @@ public class RunningServer : IAsyncLifetime
 
     public string PathOf(string relative) => _directory[relative];
 
-    public async ValueTask InitializeAsync()
+    public virtual async ValueTask InitializeAsync()
     {
         _directory.Write("minimal/vmlinuz", "kernel");
         _directory.Write("htpasswd", "paul:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\nplain:secret\n");

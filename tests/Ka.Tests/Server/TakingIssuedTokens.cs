@@ -17,7 +17,7 @@ namespace Ka.Tests.Server;
 /// <summary>A server that takes the tokens of an issuer; olga is operator, and so is who is in <c>staff</c>.</summary>
 public sealed class ServerWithIssuer : RunningServer
 {
-    public TestIssuer Issuer { get; } = TestIssuer.StartAsync().GetAwaiter().GetResult();
+    public TestIssuer Issuer { get; private set; } = null!;
 
     public OidcSettings Settings => new(Issuer.Issuer, "ka", "ka", OidcSettings.UsualUser, "groups", OidcSettings.UsualScopes, IssuerFile);
 
@@ -34,6 +34,12 @@ public sealed class ServerWithIssuer : RunningServer
 
     protected override AuthSettings With(AuthSettings settings) => settings with { Oidc = Settings, Operators = ["olga", "@staff"] };
 
+    public override async ValueTask InitializeAsync()
+    {
+        Issuer = await TestIssuer.StartAsync();
+        await base.InitializeAsync();
+    }
+
     public override async ValueTask DisposeAsync()
     {
         await base.DisposeAsync();
@@ -47,8 +53,6 @@ public sealed class TakingIssuedTokens(ServerWithIssuer server) : IClassFixture<
     static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     TestIssuer Issuer => server.Issuer;
-
-    static string Foreign { get; } = "foreign";
 
     HttpClient With(string token) => server.Remote(new AuthenticationHeaderValue("Bearer", token));
 
@@ -103,7 +107,7 @@ public sealed class TakingIssuedTokens(ServerWithIssuer server) : IClassFixture<
         {
             var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
             var rsa = Issuer.Keys[0];
-            var stranger = rsa with { Id = Foreign };
+            var stranger = rsa with { Id = "foreign" };
             var spki = Encoding.ASCII.GetBytes(((RSA)rsa.Key).ExportSubjectPublicKeyInfoPem());
             var good = Issuer.Token(Claims()).Split('.');
             string Text(string payload) => TestIssuer.Signed(new JsonObject { ["alg"] = "RS256", ["kid"] = rsa.Id }, payload, rsa.Sign);
@@ -171,6 +175,20 @@ public sealed class TakingIssuedTokens(ServerWithIssuer server) : IClassFixture<
         using var http = other.Remote(new AuthenticationHeaderValue("Bearer", Issuer.Token(Claims("root"))));
         Assert.Equal(401, (int)(await http.GetAsync("whoami", Cancel)).StatusCode);
         Assert.Equal("{}", await other.WithoutToken.GetStringAsync("auth", Cancel));
+    }
+
+    [Fact]
+    public async Task While_the_issuer_is_away_its_tokens_are_answered_with_503_and_other_proofs_as_ever()
+    {
+        await using var other = new ServerWithIssuer();
+        await other.InitializeAsync();
+        other.Issuer.Down["/jwks"] = true;
+        using var http = other.Remote(new AuthenticationHeaderValue("Bearer", other.Issuer.Token(other.Issuer.Claims())));
+        using var reply = await http.GetAsync("whoami", Cancel);
+        var problem = await RunningServer.ProblemOf(reply);
+        Assert.Equal((503, FaultCodes.AuthIssuerUnreachable.Text), (problem.Status, problem.Code));
+        Assert.Contains("/jwks", problem.Detail, StringComparison.Ordinal);
+        Assert.Equal(200, (int)(await other.Http.GetAsync("whoami", Cancel)).StatusCode);
     }
 
     [Fact]

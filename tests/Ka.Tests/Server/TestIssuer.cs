@@ -14,16 +14,16 @@ using Microsoft.Extensions.Logging;
 
 namespace Ka.Tests.Server;
 
-/// <summary>A key that an issuer signs with: RSA of 2048 bits, or the curve of the algorithm.</summary>
-public sealed record SigningKey(string Id, string Algorithm)
+/// <summary>A key that an issuer signs with: RSA, or the curve of the algorithm.</summary>
+public sealed record SigningKey(string Id, string Algorithm, int Bits = 2048)
 {
     static readonly ConcurrentDictionary<string, AsymmetricAlgorithm> Made = new();
 
-    public AsymmetricAlgorithm Key => Made.GetOrAdd(Id + (Algorithm[0] == 'E' ? Algorithm : "RSA"), _ => Algorithm switch
+    public AsymmetricAlgorithm Key => Made.GetOrAdd(Id + Bits + (Algorithm[0] == 'E' ? Algorithm : "RSA"), _ => Algorithm switch
     {
         "ES256" => ECDsa.Create(ECCurve.NamedCurves.nistP256),
         "ES384" => ECDsa.Create(ECCurve.NamedCurves.nistP384),
-        _ => RSA.Create(2048),
+        _ => RSA.Create(Bits),
     });
 
     HashAlgorithmName Hash => Algorithm.EndsWith("384", StringComparison.Ordinal) ? HashAlgorithmName.SHA384 : HashAlgorithmName.SHA256;
@@ -62,6 +62,9 @@ public sealed class TestIssuer : IAsyncDisposable
 
     /// <summary>What it publishes; the first signs what the token endpoint gives.</summary>
     public ImmutableArray<SigningKey> Keys { get; set; } = [new("rsa", "RS256"), new("pss", "PS256"), new("p256", "ES256"), new("p384", "ES384")];
+
+    /// <summary>Members of each published key in place of the usual ones.</summary>
+    public Dictionary<string, string> KeysSay { get; } = [];
 
     /// <summary>The time at which it is asked, and the time in its tokens.</summary>
     public TimeProvider Clock { get; set; } = TimeProvider.System;
@@ -121,7 +124,7 @@ public sealed class TestIssuer : IAsyncDisposable
         var (status, body) = path switch
         {
             "/.well-known/openid-configuration" => (200, Document()),
-            "/jwks" => (200, new JsonObject { ["keys"] = new JsonArray([.. Keys.Select(k => (JsonNode)k.Jwk)]) }),
+            "/jwks" => (200, new JsonObject { ["keys"] = new JsonArray([.. Keys.Select(Published)]) }),
             "/device" => form["client_id"] == "ka" && form["scope"].Split(' ').Contains("openid") ? (200, Device()) : (400, Error("invalid_client")),
             "/token" => Grant(form),
             "/revoke" => Revoke(form["token"]),
@@ -130,6 +133,14 @@ public sealed class TestIssuer : IAsyncDisposable
         context.Response.StatusCode = status;
         context.Response.ContentType = "application/json";
         await context.Response.WriteAsync(body.ToJsonString());
+    }
+
+    JsonNode Published(SigningKey key)
+    {
+        var jwk = key.Jwk;
+        foreach (var (name, value) in KeysSay)
+            jwk[name] = value;
+        return jwk;
     }
 
     JsonObject Document()
