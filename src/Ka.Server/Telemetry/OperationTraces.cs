@@ -70,6 +70,7 @@ public sealed partial class OperationTraces(Site site, WorkflowTable workflows, 
         options.Headers = settings.HeadersFile is { } file ? OtlpHeaders.Written(OtlpHeaders.Read(file)) : "";
         options.TimeoutMilliseconds = (int)Patience.TotalMilliseconds;
         options.ExportProcessorType = ExportProcessorType.Batch;
+        options.BatchExportProcessorOptions.ScheduledDelayMilliseconds = 500;
         options.BatchExportProcessorOptions.MaxQueueSize = 2 * SpanLimit;
         options.BatchExportProcessorOptions.MaxExportBatchSize = SpanLimit / 4;
     }

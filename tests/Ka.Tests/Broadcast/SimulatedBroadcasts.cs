@@ -51,7 +51,7 @@ public class SimulatedBroadcasts
             var undisturbed = SimulatedBroadcast.Run(Small(way, nodes)).Elapsed;
             for (var node = 0; node < nodes; node++)
             {
-                for (var offset = Block; offset <= Image; offset += nodes < 5 ? 3 * Block : way == BroadcastWay.Swarm ? 2 * Block : Block)
+                for (var offset = Block; offset <= Image; offset += nodes < 5 || way == BroadcastWay.Swarm ? 4 * Block : Block)
                 {
                     AssertHealed(Small(way, nodes, new Mishap.DiesAtOffset(node, offset, death)), 1, death, undisturbed);
                 }
@@ -66,7 +66,7 @@ public class SimulatedBroadcasts
         var undisturbed = SimulatedBroadcast.Run(Small(way, nodes)).Elapsed;
         for (var node = 0; node + 1 < nodes; node++)
         {
-            for (var offset = Block; offset <= Image; offset += 2 * Block)
+            for (var offset = Block; offset <= Image; offset += way == BroadcastWay.Swarm ? 4 * Block : 2 * Block)
             {
                 AssertHealed(Small(way, nodes, new Mishap.DiesAtOffset(node, offset, death), new Mishap.DiesAtOffset(node + 1, offset, death)), 2, death, undisturbed);
             }
