@@ -4,16 +4,10 @@ namespace Ka.SystemTests.Deployments;
 [Collection("real machines")]
 public sealed class Deploying(RealLab lab)
 {
-    static string Patient(string boot) => $$"""
-        steps:
-          minimal-env: [ { do: untrusted, level: hard, retries: 1, timeout: 300s, first-sign: 120s } ]
-          boot: [ { do: {{boot}}, timeout: 300s }, { do: hard-reboot, timeout: 300s } ]
-        """;
-
     [Fact]
     public async Task Four_machines_are_deployed_and_carry_exactly_what_was_packed()
     {
-        await lab.ServeAsync(Patient("kexec") + "\nbroadcast: { encrypt: true }\n");
+        await lab.ServeAsync(RealLab.Patient() + "\nbroadcast: { encrypt: true }\n");
         var id = await lab.BeginAsync("tiny", "node[1-4]");
         var second = await lab.KaAsync("deploy", "tiny", "-w", "node[3-4]", "--no-wait");
         Assert.Equal(75, second.Status);
@@ -65,7 +59,7 @@ public sealed class Deploying(RealLab lab)
     [Fact]
     public async Task Debian_is_deployed_through_a_server_crash_and_boots_from_its_own_disk_by_its_own_grub()
     {
-        await lab.ServeAsync(Patient("classical"));
+        await lab.ServeAsync(RealLab.Patient("classical"));
         await lab.MustKaAsync("env", "apply", "-f", Path.Combine(RealLab.Work, "debian12", "debian12.yaml"));
         var id = await lab.BeginAsync("debian12", "node2,node3");
         // Each time the nodes go on from what they have: no step fails, and nobody's bytes become fewer.

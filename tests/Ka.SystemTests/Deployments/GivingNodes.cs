@@ -9,16 +9,10 @@ namespace Ka.SystemTests.Deployments;
 [Collection("real machines")]
 public sealed class GivingNodes(RealLab lab)
 {
-    const string Patient = """
-        steps:
-          minimal-env: [ { do: untrusted, level: hard, retries: 1, timeout: 300s, first-sign: 120s } ]
-          boot: [ { do: kexec, timeout: 300s }, { do: hard-reboot, timeout: 300s } ]
-        """;
-
     [Fact]
     public async Task A_user_deploys_her_own_environment_where_she_may_and_loses_the_console_with_the_right()
     {
-        await lab.ServeAsync(Patient);
+        await lab.ServeAsync(RealLab.Patient());
         var (alice, carol) = (await TokenAsync("alice"), await TokenAsync("carol"));
         await lab.MustKaAsync("rights", "grant", "alice", "-w", "node[1-2]", "--for", "30m");
         var applied = await lab.KaAsync("env", "apply", "-f", await DescribeAsync(), "--token-file", alice);

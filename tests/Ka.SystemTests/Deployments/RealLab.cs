@@ -29,6 +29,13 @@ public sealed class RealLab : IAsyncLifetime
 
     public static string State => Path.Combine(Work, "lab");
 
+    /// <summary>Steps that hold on an emulated machine that has little of a processor.</summary>
+    public static string Patient(string boot = "kexec") => $$"""
+        steps:
+          minimal-env: [ { do: untrusted, level: hard, retries: 1, timeout: 300s, first-sign: 120s } ]
+          boot: [ { do: {{boot}}, timeout: 300s }, { do: hard-reboot, timeout: 300s } ]
+        """;
+
     public string Key => Path.Combine(Work, "id");
 
     public async ValueTask InitializeAsync()

@@ -8,17 +8,11 @@ namespace Ka.SystemTests.Schedulers;
 [Collection("real machines"), Trait("scope", "long")]
 public sealed class SlurmOnMachines(RealLab lab)
 {
-    const string Patient = """
-        steps:
-          minimal-env: [ { do: untrusted, level: hard, retries: 1, timeout: 300s, first-sign: 120s } ]
-          boot: [ { do: kexec, timeout: 300s }, { do: hard-reboot, timeout: 300s } ]
-        """;
-
     [Fact]
     public async Task A_user_deploys_in_a_job_and_after_it_the_nodes_are_rebooted_into_what_they_have()
     {
         SlurmCluster.SkipUnlessInstalled();
-        await lab.ServeAsync(Patient);
+        await lab.ServeAsync(RealLab.Patient());
         await lab.MustKaAsync("env", "set", "tiny", "--visibility", "public");
         var server = $"/run/ka/lab/{RealLab.Name}/kad.sock";
         // Users of the site may reach the server's socket; those of a lab may not.
