@@ -62,7 +62,8 @@ run() {
 }
 
 case $what in all | fast | ci | everything)
-    run fast artifacts/bin/Ka.Tests/debug/Ka.Tests -noLogo -noColor ;;
+    # What hangs has failed.
+    run fast timeout -k 10 900 artifacts/bin/Ka.Tests/debug/Ka.Tests -noLogo -noColor ;;
 esac
 if [ "$what" != fast ]; then
     if [ "$(id -u)" != 0 ]; then

@@ -24,12 +24,8 @@ public sealed class Breaking(RealLab lab)
     {
         await lab.ServeAsync(Impatient(boot));
         var (id, deploying) = await lab.BeginWaitingAsync("tiny", "node[1-4]");
-        foreach (var (node, how) in new[] { ("node1", "cable"), ("node2", "hang"), ("node3", "off") })
-        {
-            await lab.UntilAsync(id, $"{node} is at {step}", o => o.PerNode.Any(n => n.Node == node && IsAt(n, step)), TimeSpan.FromMinutes(6));
-            var broken = await lab.LabAsync("break", node, "--how", how);
-            Assert.True(broken.Status == 0, broken.ToString());
-        }
+        // All at once: while one is broken the others would go on and be through.
+        await Task.WhenAll(BreakAsync(id, step, "node1", "cable"), BreakAsync(id, step, "node2", "hang"), BreakAsync(id, step, "node3", "off"));
         var watched = await deploying;
         var ended = await lab.ShowAsync(id);
         Assert.True(watched.Status == 3, RealLab.Summary(ended) + watched);
@@ -44,6 +40,13 @@ public sealed class Breaking(RealLab lab)
         Assert.Equal(3, ended.Failures.SelectMany(f => NodeSet.Parse(f.Nodes)).Count());
         Assert.Contains("next ", watched.Output, StringComparison.Ordinal);
         Assert.Equal("node4", await lab.SshAsync("node4", "hostname"));
+    }
+
+    async Task BreakAsync(string id, string step, string node, string how)
+    {
+        await lab.UntilAsync(id, $"{node} is at {step}", o => o.PerNode.Any(n => n.Node == node && IsAt(n, step)), TimeSpan.FromMinutes(6));
+        var broken = await lab.LabAsync("break", node, "--how", how);
+        Assert.True(broken.Status == 0, broken.ToString());
     }
 
     /// <summary>Early enough in the step that the break is what ends it.</summary>
