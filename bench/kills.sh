@@ -135,6 +135,7 @@ for way in $how; do
                 end
                 missing=$(lost "$place" "$last" | tr '\n' ' ')
                 [ -z "$missing" ] || { echo "$way K=$k place $place at $percent %: lost $missing" >&2; cat "$work/said" >&2; }
+                awk -v b="$base" -v t="$(took)" 'BEGIN { exit !(t - b > 1.5) }' && { echo "$way K=$k place $place at $percent %: $(took) s" >&2; cat "$work/said" >&2; }
                 echo "$way $k $(took || echo 0) $(sent) ${missing:+lost}" >>"$work/runs"
                 [ "$way" != cut ] || for victim in $(seq "$place" "$last"); do ip -n "$net" link set "p$victim" up; done
             done

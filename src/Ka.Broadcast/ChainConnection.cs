@@ -102,10 +102,6 @@ sealed class ChainConnection : IDisposable
     /// <summary>Waits until something can be received; throws when the peer is silent.</summary>
     public void WaitReadable() => ((SocketWire)_socket).WaitReadable();
 
-    /// <summary>Lets some of the next bytes of a frame come together, so that they are taken at once.</summary>
-    public void Coalesce(int count, ChainOptions options) =>
-        _socket.AwaitAvailable(count <= 2 * options.CoalesceBytes ? count : options.CoalesceBytes, options.Coalesce);
-
     /// <summary>Moves what is there into a pipe; zero when it takes no more.</summary>
     public int Splice(Pipe into, int count) => ((SocketWire)_socket).ReceiveInto(into, count);
 

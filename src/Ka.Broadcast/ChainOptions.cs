@@ -14,15 +14,6 @@ public sealed record ChainOptions
     /// <summary>Largest data frame in bytes: what is received is handed on at once in pieces of at most this size.</summary>
     public int BlockBytes { get; init; } = 256 * 1024;
 
-    /// <summary>
-    /// Bytes that a receiver lets come together before it takes them: where packets arrive one by one, on a slow link, each would wake every node after it. A frame of
-    /// up to twice as many is taken whole.
-    /// </summary>
-    public int CoalesceBytes { get; init; } = 64 * 1024;
-
-    /// <summary>How long it lets them come together.</summary>
-    public TimeSpan Coalesce { get; init; } = TimeSpan.FromMilliseconds(5);
-
     /// <summary>Moves bytes within the kernel (splice, tee, sendfile) where the machine can; else, or where it cannot, they are copied.</summary>
     public bool ZeroCopy { get; init; } = true;
 

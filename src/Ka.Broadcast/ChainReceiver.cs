@@ -381,7 +381,6 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
                 return false;
             }
             _progressAt = _world.Now(); // the time that the own disk took is no starvation
-            connection.Coalesce(room, options);
             var count = ring.Store.Receive(connection, offset, room);
             ring.Commit(count);
             Interlocked.Add(ref _bytesIn, count);

@@ -128,8 +128,6 @@ static partial class Kernel
     public const int NotSupported = 22;
     public const int CloseOnExec = 0x80000;
     public const int SetPipeSize = 1031;
-    public const int SocketLevel = 1;
-    public const int ReceiveLowWater = 18;
     public const int SetFlags = 4;
     public const int ReadWrite = 2;
     public const int NonBlocking = 0x800;

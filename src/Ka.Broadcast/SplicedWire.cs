@@ -23,26 +23,6 @@ sealed partial class SocketWire
         }
     }
 
-    public override void AwaitAvailable(int count, TimeSpan patience)
-    {
-        if (_socket.Available >= count)
-        {
-            return;
-        }
-        ReceiveLowWater(count);
-        _socket.Poll(patience, SelectMode.SelectRead);
-        ReceiveLowWater(1);
-    }
-
-    /// <summary>Bytes before which the socket does not count as readable (SO_RCVLOWAT, socket(7)).</summary>
-    void ReceiveLowWater(int bytes)
-    {
-        if (OperatingSystem.IsLinux())
-        {
-            _socket.SetRawSocketOption(Kernel.SocketLevel, Kernel.ReceiveLowWater, MemoryMarshal.AsBytes(new ReadOnlySpan<int>(in bytes)));
-        }
-    }
-
     /// <summary>Moves what is there into a pipe, at most this many bytes. Zero when the pipe takes no more.</summary>
     public int ReceiveInto(Pipe pipe, int count)
     {

@@ -28,11 +28,6 @@ abstract class Wire : IDisposable
 
     public abstract int Send(List<ArraySegment<byte>> pieces);
 
-    /// <summary>Waits until so many bytes can be received at once, the end has come, or this time is over; may return at once.</summary>
-    public virtual void AwaitAvailable(int count, TimeSpan patience)
-    {
-    }
-
     /// <summary>Says that nothing more comes from this side.</summary>
     public abstract void ShutdownSend();
 
