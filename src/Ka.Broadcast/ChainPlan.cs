@@ -11,10 +11,10 @@ public sealed record ChainLink(ImmutableArray<ChainPeer> Upstreams, int Successo
 public static class ChainPlan
 {
     /// <summary>
-    /// Distances of the predecessors that a node knows before it turns to the server: the nearest, and ever farther ones, so that a whole
-    /// rack may be lost.
+    /// Distances of the predecessors that a node knows before it turns to the server: all of about a rack, so that it goes on from the one directly
+    /// before those that died (any other has a successor of its own already, and one link does not carry two), and ever farther ones beyond.
     /// </summary>
-    public static readonly ImmutableArray<int> Distances = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128];
+    public static readonly ImmutableArray<int> Distances = [.. Enumerable.Range(1, 48), 64, 96, 128];
 
     /// <summary>One link for each node, in the same order.</summary>
     public static ImmutableArray<ChainLink> Of(ImmutableArray<ChainPeer> nodes, ChainPeer server)

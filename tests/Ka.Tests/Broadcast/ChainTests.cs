@@ -286,7 +286,18 @@ public class ChainPlanTests
         var nodes = Enumerable.Range(0, 1000).Select(i => new ChainPeer($"n{i}", 1)).ToList();
         var links = ChainPlan.Of([.. nodes], new ChainPeer("server", 2));
         Assert.Equal("n871:1", links[999].Upstreams[^2].ToString());
-        Assert.All(links, l => Assert.True(l.Upstreams.Length <= 12));
+        Assert.All(links, l => Assert.True(l.Upstreams.Length <= 52));
+    }
+
+    [Fact]
+    public void However_many_of_a_rack_die_side_by_side_the_next_one_knows_the_one_directly_before_them()
+    {
+        var nodes = Enumerable.Range(0, 100).Select(i => new ChainPeer($"n{i}", 1)).ToList();
+        var links = ChainPlan.Of([.. nodes], new ChainPeer("server", 2));
+        for (var dead = 0; dead < 48; dead++)
+        {
+            Assert.Equal(nodes[98 - dead], links[99].Upstreams[dead]);
+        }
     }
 
     [Fact]
