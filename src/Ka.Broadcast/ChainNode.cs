@@ -212,8 +212,8 @@ public sealed class ChainNode : IChainContent, IDisposable
             {
                 return;
             }
-            tap.Chunk(start, length, out var first, out var second);
-            if (!manifest.IsUnverified && !Proves(hash, first, second, manifest.ChunkHashes[index]))
+            tap.Chunk(start, length, manifest.IsUnverified ? null : hash, out var first, out var second);
+            if (!manifest.IsUnverified && !Proves(hash, manifest.ChunkHashes[index]))
             {
                 if (_repair.Mend(index, first, second) is not { } right)
                 {
@@ -233,11 +233,9 @@ public sealed class ChainNode : IChainContent, IDisposable
         _complete = Flush();
     }
 
-    static bool Proves(IncrementalHash hash, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, string expected)
+    static bool Proves(IncrementalHash hash, string expected)
     {
         Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
-        hash.AppendData(first);
-        hash.AppendData(second);
         hash.GetHashAndReset(digest);
         return digest.SequenceEqual(Convert.FromHexString(expected));
     }

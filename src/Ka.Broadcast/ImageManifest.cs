@@ -1,5 +1,9 @@
+using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.Runtime.ExceptionServices;
 using System.Security.Cryptography;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
 
 namespace Ka.Broadcast;
 
@@ -21,27 +25,28 @@ public sealed record ImageManifest(long Bytes, string Sha256, int ChunkBytes, Im
 
     public bool IsUnverified => Sha256.Length == 0 && ChunkHashes.IsEmpty && Bytes >= 0 && ChunkBytes is > 0 and <= ChunkLimit;
 
+    /// <summary>Chunks that are read before they are hashed: their own hashes and that of the whole are computed beside each other.</summary>
+    const int Batch = 8;
+
     /// <summary>Reads a stream to its end once and hashes it and its chunks.</summary>
     /// <exception cref="IOException">The stream cannot be read.</exception>
     public static ImageManifest Of(Stream image, int chunkBytes, CancellationToken cancel)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(chunkBytes, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(chunkBytes, ChunkLimit);
+        Check(chunkBytes);
         using var whole = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var hashes = ImmutableArray.CreateBuilder<string>();
-        var chunk = new byte[chunkBytes];
+        var most = Math.Clamp(ChunkLimit / chunkBytes, 1, Batch);
+        var batch = GC.AllocateUninitializedArray<byte>(most * chunkBytes);
         var bytes = 0L;
         while (true)
         {
             cancel.ThrowIfCancellationRequested();
-            var count = image.ReadAtLeast(chunk, chunkBytes, throwOnEndOfStream: false);
-            if (count > 0)
-            {
-                whole.AppendData(chunk, 0, count);
-                hashes.Add(Convert.ToHexStringLower(SHA256.HashData(chunk.AsSpan(0, count))));
-                bytes += count;
-            }
-            if (count < chunkBytes)
+            var count = image.ReadAtLeast(batch, batch.Length, throwOnEndOfStream: false);
+            var found = new string[(count + chunkBytes - 1) / chunkBytes];
+            Parallel.Invoke([() => whole.AppendData(batch, 0, count), .. found.Select<string, Action>((_, i) => () => found[i] = Hash(batch.AsSpan(i * chunkBytes, Math.Min(chunkBytes, count - (i * chunkBytes)))))]);
+            hashes.AddRange(found);
+            bytes += count;
+            if (count < batch.Length)
             {
                 return new ImageManifest(bytes, Convert.ToHexStringLower(whole.GetHashAndReset()), chunkBytes, hashes.ToImmutable());
             }
@@ -56,13 +61,81 @@ public sealed record ImageManifest(long Bytes, string Sha256, int ChunkBytes, Im
     }
 
     /// <summary>
+    /// As <see cref="OfFile"/>, on all processors, where nobody wants the hash of the whole: in its place stands the one of the chunks' hashes.
+    /// </summary>
+    /// <exception cref="IOException">The file cannot be read, or becomes shorter meanwhile.</exception>
+    public static ImageManifest OfChunks(string path, int chunkBytes, CancellationToken cancel)
+    {
+        Check(chunkBytes);
+        using var file = File.OpenHandle(path);
+        var hashes = new ConcurrentDictionary<int, string>();
+        var (next, bytes) = (-1, long.MaxValue);
+        try
+        {
+            Parallel.Invoke(new ParallelOptions { CancellationToken = cancel }, [.. Enumerable.Repeat(Work, Environment.ProcessorCount)]);
+        }
+        catch (AggregateException e) when (e.InnerException is IOException or UnauthorizedAccessException)
+        {
+            ExceptionDispatchInfo.Throw(e.InnerException);
+        }
+        ImmutableArray<string> inOrder = [.. hashes.OrderBy(h => h.Key).Select(h => h.Value)];
+        return inOrder.Length == (bytes + chunkBytes - 1) / chunkBytes ? new ImageManifest(bytes, OfHashes(inOrder), chunkBytes, inOrder) : throw new IOException("It became shorter while it was read.");
+
+        void Work()
+        {
+            var chunk = GC.AllocateUninitializedArray<byte>(chunkBytes);
+            while (true)
+            {
+                cancel.ThrowIfCancellationRequested();
+                var start = (long)Interlocked.Increment(ref next) * chunkBytes;
+                var count = start < Volatile.Read(ref bytes) ? ReadFully(file, start, chunk) : 0;
+                if (count > 0)
+                {
+                    hashes[(int)(start / chunkBytes)] = Hash(chunk.AsSpan(0, count));
+                }
+                if (count < chunkBytes)
+                {
+                    InterlockedMin(ref bytes, start + count);
+                    return;
+                }
+            }
+        }
+    }
+
+    static void Check(int chunkBytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(chunkBytes, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(chunkBytes, ChunkLimit);
+    }
+
+    static string Hash(ReadOnlySpan<byte> chunk) => Convert.ToHexStringLower(SHA256.HashData(chunk));
+
+    static string OfHashes(ImmutableArray<string> hashes) => Hash(Encoding.ASCII.GetBytes(string.Concat(hashes)));
+
+    static int ReadFully(SafeFileHandle file, long offset, Span<byte> into)
+    {
+        var count = 0;
+        while (count < into.Length && RandomAccess.Read(file, into[count..], offset + count) is > 0 and var read)
+        {
+            count += read;
+        }
+        return count;
+    }
+
+    static void InterlockedMin(ref long place, long value)
+    {
+        for (var seen = Volatile.Read(ref place); value < seen;)
+        {
+            seen = Interlocked.CompareExchange(ref place, value, seen) is var was && was == seen ? value : was;
+        }
+    }
+    /// <summary>
     /// The manifest of one stripe. Its whole is proved chunk by chunk: in place of the hash of its bytes stands the one of its chunks' hashes.
     /// </summary>
     public ImageManifest Stripe(Stripe stripe)
     {
         ImmutableArray<string> hashes = [.. ChunkHashes.Where((_, i) => i % stripe.Of == stripe.Index)];
-        var digest = IsUnverified ? "" : Convert.ToHexStringLower(SHA256.HashData(System.Text.Encoding.ASCII.GetBytes(string.Concat(hashes))));
-        return new ImageManifest(stripe.Bytes(Bytes), digest, ChunkBytes, hashes);
+        return new ImageManifest(stripe.Bytes(Bytes), IsUnverified ? "" : OfHashes(hashes), ChunkBytes, hashes);
     }
 
     /// <summary>Bytes of one chunk: the last may be shorter.</summary>

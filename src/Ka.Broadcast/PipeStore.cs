@@ -1,4 +1,4 @@
-using System.Net.Sockets;
+using System.Security.Cryptography;
 
 namespace Ka.Broadcast;
 
@@ -221,7 +221,7 @@ sealed class PipeStore : RingStore
 
         public override void Finish(ChainConnection to, int count) => to.SendRest(own, count);
 
-        public override void Chunk(long start, int length, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second)
+        public override void Chunk(long start, int length, IncrementalHash? hash, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second)
         {
             if (_chunk.Length < length)
             {
@@ -234,7 +234,9 @@ sealed class PipeStore : RingStore
                 {
                     throw new InvalidOperationException($"The bytes at {start + done} are gone before they were verified.");
                 }
-                own.Read(_chunk.AsSpan(done, held));
+                var piece = _chunk.AsSpan(done, held);
+                own.Read(piece);
+                hash?.AppendData(piece);
                 done += held;
             }
             first = _chunk.AsSpan(0, length);

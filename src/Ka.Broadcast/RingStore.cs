@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+
 namespace Ka.Broadcast;
 
 /// <summary>Where the bytes of a ring lie. Offsets are those of the stream; <see cref="ByteRing"/> decides what may be read and what may go.</summary>
@@ -43,7 +45,8 @@ abstract class RingTap : IDisposable
     public virtual void Finish(ChainConnection to, int count) => throw new NotSupportedException();
 
     /// <summary>The bytes of a chunk, in one or two pieces that stay valid until the next call.</summary>
-    public abstract void Chunk(long start, int length, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second);
+    /// <param name="hash">Takes them all, each piece while the processor's cache still has it; null where nobody wants to know.</param>
+    public abstract void Chunk(long start, int length, IncrementalHash? hash, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second);
 
     public abstract void Dispose();
 }
@@ -79,12 +82,14 @@ class MemoryStore(int capacity) : RingStore
             return piece.Count;
         }
 
-        public override void Chunk(long start, int length, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second)
+        public override void Chunk(long start, int length, IncrementalHash? hash, out ReadOnlySpan<byte> first, out ReadOnlySpan<byte> second)
         {
             var at = store.At(start);
             var contiguous = Math.Min(length, store._bytes.Length - at);
             first = store._bytes.AsSpan(at, contiguous);
             second = store._bytes.AsSpan(0, length - contiguous);
+            hash?.AppendData(first);
+            hash?.AppendData(second);
         }
 
         public override void Dispose()

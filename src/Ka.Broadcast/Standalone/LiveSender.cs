@@ -196,7 +196,7 @@ public sealed class LiveSender(LiveRequest request) : IStandaloneSender
     void Send(ChainSource source, int index, string path, CancellationToken stop)
     {
         var invitation = request.Invitation;
-        var manifest = ImageManifest.OfFile(path, ImageManifest.DefaultChunkBytes, stop);
+        var manifest = ImageManifest.OfChunks(path, ImageManifest.DefaultChunkBytes, stop);
         if (source.Register(invitation.Key.Piece(index), path, manifest.Bytes) is { } unserved)
         {
             throw new IOException(unserved.Evidence ?? unserved.Message);

@@ -70,11 +70,11 @@ public sealed class StandaloneSender(SendRequest request) : IStandaloneSender
             return closed;
         }
         using var source = new ChainSource(request.Invitation.Listen.Address, 0, request.Invitation.Options);
-        // The file is read once for its hashes while receivers come.
+        // The file is read once for its chunks' hashes while receivers come.
         ImageManifest manifest;
         try
         {
-            manifest = request.Verified ? ImageManifest.OfFile(request.File, ImageManifest.DefaultChunkBytes, cancel) : ImageManifest.Unverified(new FileInfo(request.File).Length);
+            manifest = request.Verified ? ImageManifest.OfChunks(request.File, ImageManifest.DefaultChunkBytes, cancel) : ImageManifest.Unverified(new FileInfo(request.File).Length);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -317,4 +317,31 @@ public class ImageManifestTests
         Assert.True(manifest.IsSound);
         Assert.False((manifest with { Bytes = 13 }).IsSound);
     }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(4)]
+    [InlineData(64)]
+    [InlineData(1023)]
+    public void Chunks_hashed_on_all_processors_have_the_hashes_of_one_pass(int bytes)
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllBytes(path, [.. Enumerable.Range(0, bytes).Select(i => (byte)(i * 7))]);
+            var (chunks, whole) = (ImageManifest.OfChunks(path, 4, CancellationToken.None), ImageManifest.OfFile(path, 4, CancellationToken.None));
+            Assert.Equal(whole.ChunkHashes, chunks.ChunkHashes);
+            Assert.Equal((long)bytes, chunks.Bytes);
+            Assert.True(chunks.IsSound);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
+    public void A_file_that_cannot_be_read_is_an_error_of_reading() =>
+        Assert.ThrowsAny<IOException>(() => ImageManifest.OfChunks("/nonexistent/image", 4, CancellationToken.None));
 }
