@@ -26,19 +26,13 @@ static class DeployCommand
             if (manner.Misused(parsed) is { } misused)
                 return misused;
             if (waves.Wanted(parsed) && manner.NoWait(parsed))
-            {
-                Console.Error.WriteLine("ka: --no-wait cannot go with --waves: a wave begins when the one before has ended");
-                return ExitCodes.Usage;
-            }
+                return Terminal.Misused("--no-wait cannot go with --waves: a wave begins when the one before has ended");
             if (selection.Read(parsed, out var wrong) is not { } nodes)
                 return wrong;
             if (AuthorizedKeys.Read(parsed.GetResult(keys) is not null, parsed.GetValue(keys)) is not { } authorized)
                 return ExitCodes.BadData;
             if (parsed.GetValue(environment) is null == parsed.GetValue(described) is null)
-            {
-                Console.Error.WriteLine("ka: name an environment, or its description with --env-file");
-                return ExitCodes.Usage;
-            }
+                return Terminal.Misused("name an environment, or its description with --env-file");
             using var server = Common.Connect(parsed);
             var name = parsed.GetValue(environment);
             if (parsed.GetValue(described) is { } file)

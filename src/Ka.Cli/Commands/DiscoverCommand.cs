@@ -24,7 +24,7 @@ static class DiscoverCommand
         {
             var chosen = parsed.GetValue(accept) ?? [];
             if (chosen.Length > 0 && parsed.GetValue(all) is not null || parsed.GetValue(watch) && (chosen.Length > 0 || parsed.GetValue(all) is not null))
-                return Wrong("--watch, --accept and --accept-as go one at a time");
+                return Terminal.Misused("--watch, --accept and --accept-as go one at a time");
             using var server = Common.Connect(parsed);
             if (parsed.GetValue(watch))
                 return await WatchAsync(() => server.GetAsync("api/v1/machines", RestJson.Default.UnknownMachineReplyArray, cancel), Common.IsJson(parsed), TimeProvider.System, cancel);
@@ -38,7 +38,7 @@ static class DiscoverCommand
             }
             var (lines, refusal) = Inventory(seen, chosen, parsed.GetValue(all), parsed.GetValue(first));
             if (refusal is not null)
-                return Wrong(refusal);
+                return Terminal.Misused(refusal);
             foreach (var line in lines)
                 Console.WriteLine(line);
             return ExitCodes.Done;
@@ -49,9 +49,7 @@ static class DiscoverCommand
     static readonly string[] Heads = ["MAC", "FIRMWARE", "ARCH", "UUID", "ASKED", "FIRST_SEEN", "LAST_SEEN", "REQUESTS"];
 
     static string[] Fields(UnknownMachineReply m) =>
-        [m.Mac, m.Firmware, m.Architecture?.ToString() ?? "", m.Uuid ?? "", m.Asked ?? "", At(m.FirstSeen), At(m.LastSeen), m.Requests.ToString()];
-
-    static string At(DateTimeOffset at) => at.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'");
+        [m.Mac, m.Firmware, m.Architecture?.ToString() ?? "", m.Uuid ?? "", m.Asked ?? "", StatsCommands.At(m.FirstSeen), StatsCommands.At(m.LastSeen), m.Requests.ToString()];
 
     /// <summary>Until it is cancelled, or the server does not answer.</summary>
     internal static async Task<int> WatchAsync(Func<Task<Answer<UnknownMachineReply[]>>> ask, bool json, TimeProvider clock, CancellationToken cancel)
@@ -65,7 +63,7 @@ static class DiscoverCommand
             foreach (var machine in seen.Where(m => told.Add(m.Mac)))
                 Console.WriteLine(json
                     ? System.Text.Json.JsonSerializer.Serialize(machine, RestJson.Default.UnknownMachineReply)
-                    : Terminal.Safe($"{At(machine.FirstSeen)}  {machine.Mac}  {machine.Firmware}  {machine.Uuid ?? "-"}  {machine.Asked ?? "-"}"));
+                    : Terminal.Safe($"{StatsCommands.At(machine.FirstSeen)}  {machine.Mac}  {machine.Firmware}  {machine.Uuid ?? "-"}  {machine.Asked ?? "-"}"));
             await Task.Delay(WatchPeriod, clock, cancel);
         }
     }
@@ -106,10 +104,4 @@ static class DiscoverCommand
     }
 
     static string Dotted(uint address) => $"{address >> 24}.{(address >> 16) & 255}.{(address >> 8) & 255}.{address & 255}";
-
-    static int Wrong(string why)
-    {
-        Console.Error.WriteLine(Terminal.Safe($"ka: {why}"));
-        return ExitCodes.Usage;
-    }
 }

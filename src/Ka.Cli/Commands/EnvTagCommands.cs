@@ -39,8 +39,7 @@ static class EnvTagCommands
             var found = await server.GetAsync(EnvCommands.PathOf(parsed.GetValue(name)!), RestJson.Default.EnvironmentReply, cancel);
             if (found.Value is not { } environment)
                 return Terminal.Say(found.Problem!);
-            var reply = await server.PostAsync(
-                $"api/v1/environments/{Uri.EscapeDataString(environment.Name)}/{environment.Version}/tags", body, RestJson.Default.TagsBody, RestJson.Default.EnvironmentReply, cancel);
+            var reply = await TagAsync(server, environment, body, cancel);
             if (reply.Value is not { } changed)
                 return Terminal.Say(reply.Problem!);
             if (Common.IsJson(parsed))
@@ -51,6 +50,9 @@ static class EnvTagCommands
         });
         return command;
     }
+
+    internal static Task<Answer<EnvironmentReply>> TagAsync(Server server, EnvironmentReply environment, TagsBody tags, CancellationToken cancel) => server.PostAsync(
+        $"api/v1/environments/{Uri.EscapeDataString(environment.Name)}/{environment.Version}/tags", tags, RestJson.Default.TagsBody, RestJson.Default.EnvironmentReply, cancel);
 
     internal static string Labels(EnvironmentReply environment) => string.Join(' ', environment.Labels.Select(l => $"{l.Key}={l.Value}"));
 

@@ -18,10 +18,7 @@ static class IdentifyCommand
         {
             var duration = TimeSpan.Zero;
             if (parsed.GetValue(time) is { } text && (parsed.GetValue(off) || !Quantity.TryParseDuration(text, out duration) || duration.TotalSeconds is < 1 or > 255))
-            {
-                Console.Error.WriteLine(Terminal.Safe($"ka: --for '{text}' is not 1s to 255s, or stands beside --off"));
-                return ExitCodes.Usage;
-            }
+                return Terminal.Misused($"--for '{text}' is not 1s to 255s, or stands beside --off");
             using var server = Common.Connect(parsed);
             var reply = await server.PostAsync(
                 "api/v1/nodes/identify", new IdentifyBody(parsed.GetValue(nodes)!, parsed.GetValue(off), duration == TimeSpan.Zero ? null : (int)Math.Ceiling(duration.TotalSeconds)),

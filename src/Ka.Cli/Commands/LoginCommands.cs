@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Ka.Cli.Login;
-using Ka.Core.Certificates;
 using Ka.Core.Faults;
 using Ka.Protocol.Rest;
 using Ka.Protocol.SignIn;
@@ -33,7 +32,7 @@ static class LoginCommands
             return Terminal.Say(reply.Problem!);
         if (ways.Oidc is not { } oidc)
             return Terminal.Say(Fault.Of(FaultCodes.AuthNoIssuer, $"the server at {address.Address} names no issuer of single sign-on"));
-        using var issuer = new IssuerConnection(oidc.Authority is { } pem ? () => GivenRoots.Parse(pem) : null);
+        using var issuer = SignedIn.Connect(oidc.Authority);
         var (document, fault) = await issuer.DiscoverAsync(oidc.Issuer, cancel);
         if (document is null)
             return Terminal.Say(fault!);

@@ -20,8 +20,7 @@ static class ManCommand
                 Console.Write(text);
                 return ExitCodes.Done;
             }
-            Console.Error.WriteLine(Terminal.Safe($"ka: there is no command '{Core.Documents.DocumentError.Cut(parsed.GetValue(page)!)}'"));
-            return ExitCodes.Usage;
+            return Terminal.Misused($"there is no command '{Core.Documents.DocumentError.Cut(parsed.GetValue(page)!)}'");
         });
         return command;
     }

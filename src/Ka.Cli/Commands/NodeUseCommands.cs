@@ -184,10 +184,7 @@ static class NodeUseCommands
         {
             var (why, free, ask) = (parsed.GetValue(reason), parsed.GetValue(release), parsed.GetValue(status));
             if ((why is null ? 0 : 1) + (free ? 1 : 0) + (ask ? 1 : 0) != 1)
-            {
-                Console.Error.WriteLine("ka: give a reason to stop everything, or --release, or --status");
-                return ExitCodes.Usage;
-            }
+                return Terminal.Misused("give a reason to stop everything, or --release, or --status");
             using var server = Common.Connect(parsed);
             var reply = why is not null ? await server.PostAsync("api/v1/stop", new StopBody(why), RestJson.Default.StopBody, RestJson.Default.StopReply, cancel)
                 : free ? await server.DeleteAsync("api/v1/stop", RestJson.Default.StopReply, cancel)

@@ -24,7 +24,7 @@ static class ShareCommand
             var tags = new TagsBody { Visibility = parsed.GetValue(visibility) };
             if (parsed.GetValue(node) is { } nodes && await TestAsync(server, parsed, environment, tags, nodes, !parsed.GetValue(yes), parsed.GetValue(timeout), cancel) is { } failed)
                 return failed;
-            var reply = await TagAsync(server, environment, tags, cancel);
+            var reply = await EnvTagCommands.TagAsync(server, environment, tags, cancel);
             if (reply.Value is not { } shared)
                 return Terminal.Say(reply.Problem!);
             if (!Common.IsJson(parsed))
@@ -36,9 +36,6 @@ static class ShareCommand
         return command;
     }
 
-    static Task<Answer<EnvironmentReply>> TagAsync(Server server, EnvironmentReply environment, TagsBody tags, CancellationToken cancel) => server.PostAsync(
-        $"api/v1/environments/{Uri.EscapeDataString(environment.Name)}/{environment.Version}/tags", tags, RestJson.Default.TagsBody, RestJson.Default.EnvironmentReply, cancel);
-
     /// <summary>Null when the environment was deployed well; else the exit status, with the reason said.</summary>
     static async Task<int?> TestAsync(Server server, ParseResult parsed, EnvironmentReply environment, TagsBody tags, string nodes, bool ask, int? timeout, CancellationToken cancel)
     {
@@ -46,7 +43,7 @@ static class ShareCommand
         if (AuthorizedKeys.Read(wanted: false, null) is not { } keys)
             return ExitCodes.BadData;
         // Who may not share it in the end erases no node for it.
-        if ((await TagAsync(server, environment, tags with { DryRun = true }, cancel)).Problem is { } notYours)
+        if ((await EnvTagCommands.TagAsync(server, environment, tags with { DryRun = true }, cancel)).Problem is { } notYours)
             return Terminal.Say(notYours);
         if (ask && !Console.IsInputRedirected && Terminal.IsLive)
         {

@@ -22,10 +22,7 @@ static class SshCommand
     static async Task<int> RunAsync(ParseResult parsed, string? node, string[] words, string user, string? identity, bool known, CancellationToken cancel)
     {
         if (string.IsNullOrEmpty(node))
-        {
-            Console.Error.WriteLine("ka: name a node: ka ssh NODE  (nodes.empty)");
-            return ExitCodes.Usage;
-        }
+            return Terminal.Misused("name a node: ka ssh NODE  (nodes.empty)");
         using var server = Common.Connect(parsed);
         var reply = await server.GetAsync($"api/v1/nodes/{Uri.EscapeDataString(node)}/ssh", RestJson.Default.NodeSshReply, cancel);
         if (reply.Value is not { } found)

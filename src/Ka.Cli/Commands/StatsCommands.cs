@@ -64,17 +64,15 @@ static class StatsCommands
             var now = DateTimeOffset.UtcNow;
             foreach (var option in (Option<string?>[])[since, until])
                 if (parsed.GetValue(option) is { } text && !Moments.TryParse(text, now, out _))
-                {
-                    Console.Error.WriteLine(Terminal.Safe($"ka: {option.Name} '{text}' is not {Moments.Form}"));
-                    return ExitCodes.Usage;
-                }
+                    return Terminal.Misused($"{option.Name} '{text}' is not {Moments.Form}");
             if (Chosen(parsed, columns, heads, signed: false) is not { } shown || Chosen(parsed, sort, heads, signed: true) is not { } order)
                 return ExitCodes.Usage;
             if (!selection.TryRead(parsed, out var nodes, out var unread))
                 return unread;
             var least = parsed.GetValue(failures);
             // What is chosen from here must come whole.
-            var most = order.Length > 0 || least is not null ? MostRows : parsed.GetValue(limit);
+            var whole = order.Length > 0 || least is not null;
+            var most = whole ? MostRows : parsed.GetValue(limit);
             using var server = Common.Connect(parsed);
             var reply = await server.GetAsync(
                 $"api/v1/stats/{name}?" + RightsCommands.Query(
@@ -85,7 +83,7 @@ static class StatsCommands
             if (reply.Value is not { } rows)
                 return Terminal.Say(reply.Problem!);
             rows = [.. rows.Where(r => (r is not FailingRow failing || !(failing.Share < parsed.GetValue(share))) && (r is not RunRow run || !(run.Failures < least)))];
-            if (most == MostRows)
+            if (whole)
                 rows = [.. Columns.Ordered(rows, fields, order).Take(parsed.GetValue(limit) ?? UsualRows)];
             if (shown.Length == 0)
                 Print(parsed, rows, type, heads, fields);
@@ -129,5 +127,5 @@ static class StatsCommands
 
     static string N(double? value) => value?.ToString("0.###", CultureInfo.InvariantCulture) ?? "";
 
-    static string At(DateTimeOffset? at) => at?.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'") ?? "";
+    internal static string At(DateTimeOffset? at) => at?.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss'Z'") ?? "";
 }

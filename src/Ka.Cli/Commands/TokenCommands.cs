@@ -49,10 +49,7 @@ static class TokenCommands
     static async Task<int> CreateAsync(ParseResult parsed, string? owner, string? role, string lifetime, string note, CancellationToken cancel)
     {
         if (!Quantity.TryParseDuration(lifetime, out var time))
-        {
-            Console.Error.WriteLine($"ka: --lifetime '{Terminal.Safe(lifetime)}' is not {Quantity.DurationForm}");
-            return ExitCodes.Usage;
-        }
+            return Terminal.Misused($"--lifetime '{lifetime}' is not {Quantity.DurationForm}");
         using var server = Common.Connect(parsed);
         var reply = await server.PostAsync("api/v1/tokens", new TokenBody(owner, role, note, (long)time.TotalSeconds), RestJson.Default.TokenBody, RestJson.Default.TokenReply, cancel);
         if (reply.Value is not { } made)

@@ -32,7 +32,7 @@ public sealed class SignedIn(SignInFiles files, string server)
     {
         if (stored.RefreshToken is not { } refresh)
             return (null, Refused(stored, "its time is over"));
-        using var issuer = Connect(stored);
+        using var issuer = Connect(stored.Authority);
         var (_, text, fault) = await issuer.PostAsync(stored.TokenEndpoint, [("grant_type", "refresh_token"), ("refresh_token", refresh), ("client_id", stored.ClientId)], cancel);
         if (fault is not null)
             return (null, fault);
@@ -63,7 +63,7 @@ public sealed class SignedIn(SignInFiles files, string server)
     {
         if (stored.RevocationEndpoint is not { } address)
             return null;
-        using var issuer = Connect(stored);
+        using var issuer = Connect(stored.Authority);
         var kinds = stored.RefreshToken is { } refresh ? ImmutableArray.Create((refresh, "refresh_token"), (stored.AccessToken, "access_token")) : [(stored.AccessToken, "access_token")];
         foreach (var (token, kind) in kinds)
         {
@@ -77,7 +77,8 @@ public sealed class SignedIn(SignInFiles files, string server)
         return null;
     }
 
-    static IssuerConnection Connect(StoredSignIn stored) => new(stored.Authority is { } pem ? () => GivenRoots.Parse(pem) : null);
+    /// <param name="authority">The only roots that are believed (PEM); null for those of the system.</param>
+    internal static IssuerConnection Connect(string? authority) => new(authority is { } pem ? () => GivenRoots.Parse(pem) : null);
 
     static Fault Refused(StoredSignIn stored, string why) => Fault.Of(FaultCodes.AuthSignInRefused, $"the sign-in at {DocumentError.Cut(stored.Issuer)} cannot be used any more: {why}");
 }

@@ -33,7 +33,37 @@ public sealed class RedfishPower : IPowerDriver, IChassisLight
 
     public bool Knows(ClusterNode node, PowerVerb verb) => verb != PowerVerb.SoftReboot;
 
-    public async Task<PowerReply> AskAsync(ClusterNode node, PowerVerb verb, CancellationToken cancel)
+    public Task<PowerReply> AskAsync(ClusterNode node, PowerVerb verb, CancellationToken cancel) => OnSystemAsync(
+        node,
+        async (client, path, system) => verb switch
+        {
+            PowerVerb.Status => new PowerReply(null, OnOf(system)),
+            PowerVerb.BootNetwork => new PowerReply(await BootNetworkAsync(client, path, system, node, cancel)),
+            PowerVerb.On or PowerVerb.Off or PowerVerb.SoftOff or PowerVerb.Reset or PowerVerb.SoftReboot => new PowerReply(await ResetAsync(client, path, system, verb, cancel)),
+        },
+        cancel);
+
+    public bool EndsItself => false;
+
+    public async Task<Fault?> ShineAsync(ClusterNode node, TimeSpan? shine, CancellationToken cancel) => (await OnSystemAsync(
+        node,
+        async (client, path, resource) =>
+        {
+            foreach (var chassis in RedfishLight.Has(resource) ? [] : RedfishLight.ChassisOf(resource).Take(ChassisLimit))
+            {
+                path = client.Own(chassis);
+                resource = await client.SendAsync(HttpMethod.Get, path, null, null, cancel);
+                if (RedfishLight.Has(resource))
+                    break;
+            }
+            return new PowerReply(RedfishLight.Has(resource)
+                ? await LightAsync(client, path, resource, shine is not null, cancel)
+                : Fault.Of(FaultCodes.PowerNoLight, $"neither the system nor its chassis has a light that the BMC {node.Power.Host} tells of"));
+        },
+        cancel)).Fault;
+
+    /// <summary>Does something with a node's system, given with its path; what the BMC refuses is the answer.</summary>
+    async Task<PowerReply> OnSystemAsync(ClusterNode node, Func<RedfishClient, string, JsonElement, Task<PowerReply>> act, CancellationToken cancel)
     {
         var (client, fault) = RedfishClient.Open(node.Power, _transport, _clock);
         if (client is null)
@@ -42,13 +72,7 @@ public sealed class RedfishPower : IPowerDriver, IChassisLight
             try
             {
                 var path = await SystemPathAsync(client, node.Power.System, cancel);
-                var system = await client.SendAsync(HttpMethod.Get, path, null, null, cancel);
-                return verb switch
-                {
-                    PowerVerb.Status => new PowerReply(null, OnOf(system)),
-                    PowerVerb.BootNetwork => new PowerReply(await BootNetworkAsync(client, path, system, node, cancel)),
-                    PowerVerb.On or PowerVerb.Off or PowerVerb.SoftOff or PowerVerb.Reset or PowerVerb.SoftReboot => new PowerReply(await ResetAsync(client, path, system, verb, cancel)),
-                };
+                return await act(client, path, await client.SendAsync(HttpMethod.Get, path, null, null, cancel));
             }
             catch (RedfishRefusal refusal)
             {
@@ -56,43 +80,21 @@ public sealed class RedfishPower : IPowerDriver, IChassisLight
             }
     }
 
-    public bool EndsItself => false;
+    Task<Fault?> LightAsync(RedfishClient client, string path, JsonElement resource, bool on, CancellationToken cancel) => WishAsync(
+        client, path, resource, RedfishLight.Wish(resource, on),
+        now => RedfishLight.IsOn(now) == on ? null : Fault.Of(FaultCodes.PowerNoEffect, $"the BMC took the wish for the light and it is not {(on ? "on" : "off")}"),
+        cancel);
 
-    public async Task<Fault?> ShineAsync(ClusterNode node, TimeSpan? shine, CancellationToken cancel)
+    /// <summary>Changes a resource, and reads it back until it is so.</summary>
+    /// <param name="missing">What is wrong with the resource as it is read back; null when it is as wished.</param>
+    async Task<Fault?> WishAsync(RedfishClient client, string path, JsonElement resource, string wish, Func<JsonElement, Fault?> missing, CancellationToken cancel)
     {
-        var (client, fault) = RedfishClient.Open(node.Power, _transport, _clock);
-        if (client is null)
-            return fault;
-        using (client)
-            try
-            {
-                var path = await SystemPathAsync(client, node.Power.System, cancel);
-                var resource = await client.SendAsync(HttpMethod.Get, path, null, null, cancel);
-                foreach (var chassis in RedfishLight.Has(resource) ? [] : RedfishLight.ChassisOf(resource).Take(ChassisLimit))
-                {
-                    path = client.Own(chassis);
-                    resource = await client.SendAsync(HttpMethod.Get, path, null, null, cancel);
-                    if (RedfishLight.Has(resource))
-                        break;
-                }
-                return RedfishLight.Has(resource)
-                    ? await LightAsync(client, path, resource, shine is not null, cancel)
-                    : Fault.Of(FaultCodes.PowerNoLight, $"neither the system nor its chassis has a light that the BMC {node.Power.Host} tells of");
-            }
-            catch (RedfishRefusal refusal)
-            {
-                return refusal.Fault;
-            }
-    }
-
-    async Task<Fault?> LightAsync(RedfishClient client, string path, JsonElement resource, bool on, CancellationToken cancel)
-    {
-        await client.SendAsync(HttpMethod.Patch, path, RedfishLight.Wish(resource, on), Text(resource, "@odata.etag"), cancel);
+        await client.SendAsync(HttpMethod.Patch, path, wish, Text(resource, "@odata.etag"), cancel);
         var end = _clock.GetTimestamp() + (long)(OverridePatience.TotalSeconds * _clock.TimestampFrequency);
-        while (RedfishLight.IsOn(await client.SendAsync(HttpMethod.Get, path, null, null, cancel)) != on)
+        while (missing(await client.SendAsync(HttpMethod.Get, path, null, null, cancel)) is { } fault)
         {
             if (_clock.GetTimestamp() >= end)
-                return Fault.Of(FaultCodes.PowerNoEffect, $"the BMC took the wish for the light and it is not {(on ? "on" : "off")}");
+                return fault;
             await Task.Delay(OverridePeriod, _clock, cancel);
         }
         return null;
@@ -146,21 +148,16 @@ public sealed class RedfishPower : IPowerDriver, IChassisLight
         ? [.. values.EnumerateArray().Where(v => v.ValueKind == JsonValueKind.String).Select(v => v.GetString()!)]
         : [];
 
-    async Task<Fault?> BootNetworkAsync(RedfishClient client, string path, JsonElement system, ClusterNode node, CancellationToken cancel)
+    Task<Fault?> BootNetworkAsync(RedfishClient client, string path, JsonElement system, ClusterNode node, CancellationToken cancel)
     {
         var mode = At(At(system, "Boot"), "BootSourceOverrideMode") is null ? null : node.Firmware == "uefi" ? "UEFI" : "Legacy";
         var wish = "\"BootSourceOverrideTarget\":\"Pxe\",\"BootSourceOverrideEnabled\":\"Once\"" + (mode is null ? "" : $",\"BootSourceOverrideMode\":\"{mode}\"");
-        await client.SendAsync(HttpMethod.Patch, path, $$$"""{"Boot":{{{{wish}}}}}""", Text(system, "@odata.etag"), cancel);
-        var end = _clock.GetTimestamp() + (long)(OverridePatience.TotalSeconds * _clock.TimestampFrequency);
-        while (true)
-        {
-            var boot = At(await client.SendAsync(HttpMethod.Get, path, null, null, cancel), "Boot");
-            if (Text(boot, "BootSourceOverrideTarget") == "Pxe" && Text(boot, "BootSourceOverrideEnabled") == "Once" && (mode is null || Text(boot, "BootSourceOverrideMode") == mode))
-                return null;
-            if (_clock.GetTimestamp() >= end)
-                return Fault.Of(FaultCodes.PowerNoEffect, "the BMC took the one-time boot from the network and does not have it", boot?.GetRawText());
-            await Task.Delay(OverridePeriod, _clock, cancel);
-        }
+        return WishAsync(client, path, system, $$$"""{"Boot":{{{{wish}}}}}""", now => Missing(At(now, "Boot")), cancel);
+
+        Fault? Missing(JsonElement? boot) =>
+            Text(boot, "BootSourceOverrideTarget") == "Pxe" && Text(boot, "BootSourceOverrideEnabled") == "Once" && (mode is null || Text(boot, "BootSourceOverrideMode") == mode)
+                ? null
+                : Fault.Of(FaultCodes.PowerNoEffect, "the BMC took the one-time boot from the network and does not have it", boot?.GetRawText());
     }
 
     static JsonElement? At(JsonElement? from, string name) =>

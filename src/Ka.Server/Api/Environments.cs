@@ -103,7 +103,7 @@ public static class Environments
             return Problems.Of(denied);
         if (catalogue.Find(environment.Name, environment.Version) is { } existing)
             return Registrar.SameContent(existing, environment)
-                ? Results.Json(Retagged(catalogue, existing, Registrar.Retagged(existing, environment, description.Named)), RestJson.Default.ApplyReply)
+                ? Results.Json(Retagged(catalogue, existing, Registrar.Retagged(existing, description)), RestJson.Default.ApplyReply)
                 : Problems.Of(Fault.Of(FaultCodes.EnvironmentExists, $"{environment.Name}:{environment.Version} exists with another content"));
         catalogue.Add(environment);
         return Results.Json(new ApplyReply("created", Reply(environment)), RestJson.Default.ApplyReply, statusCode: StatusCodes.Status201Created);

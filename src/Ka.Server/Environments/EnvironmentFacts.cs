@@ -33,9 +33,8 @@ public static class EnvironmentFacts
     public static ImmutableSortedDictionary<string, string> Of(Description d, ImmutableDictionary<string, string> digests, OsEnvironment other)
     {
         var boot = new BootSpec("", null, d.Params) { Loader = d.Loader };
-        var facts = Common(
-            d.Text, d.Author, d.Named.HasFlag(EnvironmentTags.Visibility) ? d.Visibility : other.Visibility, d.Named.HasFlag(EnvironmentTags.Destructive) ? d.Destructive : other.Destructive, d.Os, d.Arch,
-            d.Named.HasFlag(EnvironmentTags.Alias) ? d.Alias : other.Alias, d.Named.HasFlag(EnvironmentTags.Labels) ? d.Labels : other.Labels, d.Variables, d.Templates, d.Network, boot);
+        var tagged = Registrar.Retagged(other, d);
+        var facts = Common(d.Text, d.Author, tagged.Visibility, tagged.Destructive, d.Os, d.Arch, tagged.Alias, tagged.Labels, d.Variables, d.Templates, d.Network, boot);
         foreach (var (image, i) in d.Images.Select((p, i) => (p, i)))
             Image(facts, i, image.Partition, HttpSources.IsAddress(image.File.Path) ? image.Digest : Digest(image.File), image.Compression, image.Raw is { } raw ? (raw.Target, raw.Grow, raw.Qcow2) : null);
         var same = facts["image"] == Of(other)["image"];

@@ -103,12 +103,12 @@ public static class Registrar
         a.Visibility == b.Visibility && a.Destructive == b.Destructive && a.Alias == b.Alias && a.Labels.SequenceEqual(b.Labels);
 
     /// <summary>What is registered, with the tags that a description names; what it does not name stays.</summary>
-    public static OsEnvironment Retagged(OsEnvironment existing, OsEnvironment described, EnvironmentTags named) => existing with
+    public static OsEnvironment Retagged(OsEnvironment existing, Description described) => existing with
     {
-        Visibility = named.HasFlag(EnvironmentTags.Visibility) ? described.Visibility : existing.Visibility,
-        Destructive = named.HasFlag(EnvironmentTags.Destructive) ? described.Destructive : existing.Destructive,
-        Alias = named.HasFlag(EnvironmentTags.Alias) ? described.Alias : existing.Alias,
-        Labels = named.HasFlag(EnvironmentTags.Labels) ? described.Labels : existing.Labels,
+        Visibility = described.Named.HasFlag(EnvironmentTags.Visibility) ? described.Visibility : existing.Visibility,
+        Destructive = described.Named.HasFlag(EnvironmentTags.Destructive) ? described.Destructive : existing.Destructive,
+        Alias = described.Named.HasFlag(EnvironmentTags.Alias) ? described.Alias : existing.Alias,
+        Labels = described.Named.HasFlag(EnvironmentTags.Labels) ? described.Labels : existing.Labels,
     };
 
     /// <summary>Whether the second would deploy nothing else than the first.</summary>

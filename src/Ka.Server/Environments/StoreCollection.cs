@@ -43,12 +43,11 @@ public sealed partial class StoreCollection
     /// <param name="age">Younger files stay: somebody may be about to register them.</param>
     public Collection Collect(TimeSpan age, bool dryRun)
     {
-        var (environments, running, profiles) = (OfEnvironments(), OfOperations(Always), OfProfiles());
-        var retried = OfOperations(_clock.GetUtcNow() - RetryTime);
-        var now = _clock.GetUtcNow();
+        var (environments, profiles, now) = (OfEnvironments(), OfProfiles(), _clock.GetUtcNow());
+        var operations = OfOperations(now - RetryTime);
         var (unused, kept) = (ImmutableArray.CreateBuilder<StoredFile>(), new List<StoredFile>());
         foreach (var file in _files.All())
-            if (now - file.UsedAt < age || environments.Contains(file.Sha256) || running.Contains(file.Sha256) || profiles.Contains(file.Sha256) || retried.Contains(file.Sha256))
+            if (now - file.UsedAt < age || environments.Contains(file.Sha256) || profiles.Contains(file.Sha256) || operations.Contains(file.Sha256))
                 kept.Add(file);
             else
                 unused.Add(file);

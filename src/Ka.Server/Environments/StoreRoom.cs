@@ -37,11 +37,11 @@ public sealed class StoreRoom(long? limit, Func<IReadOnlySet<string>, long> held
         lock (_gate)
         {
             var (more, holds) = (bytes - share.Bytes, "");
-            if (more > 0 && held(_adopted) + _given + more - limit is > 0 and var missing)
+            if (limit is { } most && more > 0 && held(_adopted) + _given + more - most is > 0 and var missing)
             {
                 holds = MakeRoom?.Invoke(missing) ?? "";
-                if (held(_adopted) + _given is var used && used + more > limit)
-                    return Fault.Of(FaultCodes.StoreFull, $"the store may hold {limit} bytes and holds {used}: there is no room for {more} more", holds);
+                if (held(_adopted) + _given is var used && used + more > most)
+                    return Fault.Of(FaultCodes.StoreFull, $"the store may hold {most} bytes and holds {used}: there is no room for {more} more", holds);
             }
             _given += more;
             share.Bytes = bytes;

@@ -29,6 +29,9 @@ public sealed partial class OperationTraces(Site site, WorkflowTable workflows, 
     /// <summary>For one request to the collector, and for all that is left when the server stops.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(10), LastPatience = TimeSpan.FromSeconds(2);
 
+    /// <summary>So long spans wait for others, to be sent with them.</summary>
+    static readonly TimeSpan BatchPeriod = TimeSpan.FromMilliseconds(500);
+
     static readonly ActivitySource Source = new(SourceName);
 
     readonly Channel<string> _ended = Channel.CreateBounded<string>(new BoundedChannelOptions(OperationLimit) { FullMode = BoundedChannelFullMode.DropOldest });
@@ -70,7 +73,7 @@ public sealed partial class OperationTraces(Site site, WorkflowTable workflows, 
         options.Headers = settings.HeadersFile is { } file ? OtlpHeaders.Written(OtlpHeaders.Read(file)) : "";
         options.TimeoutMilliseconds = (int)Patience.TotalMilliseconds;
         options.ExportProcessorType = ExportProcessorType.Batch;
-        options.BatchExportProcessorOptions.ScheduledDelayMilliseconds = 500;
+        options.BatchExportProcessorOptions.ScheduledDelayMilliseconds = (int)BatchPeriod.TotalMilliseconds;
         options.BatchExportProcessorOptions.MaxQueueSize = 2 * SpanLimit;
         options.BatchExportProcessorOptions.MaxExportBatchSize = SpanLimit / 4;
     }
