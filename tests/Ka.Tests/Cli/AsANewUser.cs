@@ -121,6 +121,37 @@ public sealed class AsANewUser(RunningServer server) : IClassFixture<RunningServ
         Assert.Contains("debian12", (await InProcess.OldAsync("kaenv3", "-l", "-S", socket)).Output, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_script_at_the_end_is_told_how_it_went()
+    {
+        var script = server.PathOf("end.sh");
+        await File.WriteAllTextAsync(script, $"#!/bin/sh\necho \"$KA_OPERATION $KA_STATE $KA_OK $KA_FAILED\" >{server.PathOf("told")}\nexit 7\n", Cancel);
+        File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        var on = await RootAsync("power", "on", "-w", "rouge-[1-3]", "--level", "hard", "--script", script, "--write-id", server.PathOf("script-id"), "-q");
+        Assert.True(on.Status == 3, on.Output + on.Errors);
+        Assert.Contains("ended with status 7", on.Errors, StringComparison.Ordinal);
+        Assert.Equal($"{(await File.ReadAllTextAsync(server.PathOf("script-id"), Cancel)).Trim()} partial rouge-[1-2] rouge-3\n", await File.ReadAllTextAsync(server.PathOf("told"), Cancel));
+        Assert.Equal(1, (await RootAsync("power", "on", "-w", "rouge-[1-2]", "--level", "hard", "--script", script, "-q")).Status);
+    }
+
+    [Fact]
+    public async Task Nodes_are_read_from_standard_input()
+    {
+        var said = await RunAsync("/bin/sh", "-c", $"printf 'rouge-1\\n# not this\\nrouge-3\\n' | '{Path.Combine(AppContext.BaseDirectory, "ka")}' power status --nodes-file - -o nodeset -S 'unix:{server.PathOf("kad.sock")}'");
+        Assert.True(said.Status == 0, said.Errors);
+        Assert.Contains("rouge-[1,3]", said.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_description_is_registered_and_deployed_by_one_command()
+    {
+        await File.WriteAllBytesAsync(server.PathOf("at-once.tar"), RunningServer.Image(), Cancel);
+        await File.WriteAllTextAsync(server.PathOf("at-once.yaml"), "name: at-once\nimage: { file: at-once.tar }\nboot: { kernel: /boot/vmlinuz }\n", Cancel);
+        var said = await RootAsync("deploy", "--env-file", server.PathOf("at-once.yaml"), "-w", "gris-5", "--no-wait", "--yes", "-o", "json");
+        Assert.True(said.Status == 0, said.Output + said.Errors);
+        Assert.Contains("\"environment\": \"at-once:1\"", said.Output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(2, "power", "off")]
     [InlineData(2, "power", "off", "-w", "rouge-1", "--min-nodes", "many")]

@@ -54,6 +54,17 @@ public sealed class ReadingSites : IDisposable
     }
 
     [Fact]
+    public void Nodes_of_one_rack_stand_beside_each_other_in_the_chain()
+    {
+        var read = Read(Site, Gris.Replace("far: {nodes: \"gris-3\", rack: r2", "far: {nodes: \"gris-3\", rack: r0", StringComparison.Ordinal)).Site!;
+        var faults = new List<Core.Faults.Fault>();
+        var (cluster, set) = Ka.Server.Api.Deployments.FindNodes(new Ka.Server.Hosting.Site(read), "gris-[1-3]", faults);
+        Assert.Empty(faults);
+        Assert.Equal("gris-[1-3]", set!.ToString());
+        Assert.Equal(["gris-1", "gris-3", "gris-2"], cluster!.Nodes.Select(n => n.Name));
+    }
+
+    [Fact]
     public void Every_node_knows_who_else_hangs_on_its_outlet()
     {
         var reading = Read(Site, Gris.Replace("rack: r1}", "rack: r1, power: {kind: pdu, outlet: strip/7, commands: {status: [p, \"{outlet}\"], \"on\": [p], \"off\": [p]}}}"));
