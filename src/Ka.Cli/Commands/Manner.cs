@@ -148,9 +148,13 @@ sealed class Manner
         if (parsed.GetValue(_noWait) || DryRun(parsed))
             return status;
         var all = runs.All(r => r.Failed is not null) ? runs.Sum(r => r.Ok.Length + r.Failed!.Length) : int.MaxValue;
+        // Scripts of Kadeploy3 read bare names.
+        var bare = parsed.GetValue(Common.Sentences) is not null && runs.SelectMany(r => (string[])[.. r.Ok, .. r.Failed ?? []]) is var names && names.Distinct().Count() == names.Count();
         return await AfterAsync(
             parsed, string.Join(',', runs.Where(r => r.Operation is not null).Select(r => $"{r.Name}:{r.Operation!.Id}")), status == ExitCodes.Done ? "done" : status == ExitCodes.SomeFailed ? "partial" : "failed",
-            [.. runs.SelectMany(r => r.Ok.Select(n => $"{r.Name}:{n}"))], [.. runs.SelectMany(r => (r.Failed ?? []).Select(n => $"{r.Name}:{n}"))], all, status, CancellationToken.None);
+            [.. runs.SelectMany(r => r.Ok.Select(n => Name(r, n)))], [.. runs.SelectMany(r => (r.Failed ?? []).Select(n => Name(r, n)))], all, status, CancellationToken.None);
+
+        string Name(SiteRun run, string node) => bare ? node : $"{run.Name}:{node}";
     }
 
     /// <summary>What is to be done when everything has ended: files, count, script; of several servers when all have.</summary>

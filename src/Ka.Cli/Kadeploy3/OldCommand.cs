@@ -8,6 +8,9 @@ namespace Ka.Cli.Kadeploy3;
 /// <param name="Refusal">Why it cannot be carried out; null when it can.</param>
 public sealed record OldCall(ImmutableArray<string> Words, ImmutableArray<string> Notes, string? Refusal)
 {
+    /// <summary>On every server that is known (<c>-M</c>), not on one.</summary>
+    public bool AllServers { get; init; }
+
     /// <summary>As a person would type it.</summary>
     public override string ToString() => "ka " + string.Join(' ', Words.Select(Quoted));
 
@@ -37,6 +40,9 @@ public sealed class OldWords
 
     public string? NodesFile { get; set; }
 
+    /// <summary><c>-M</c>.</summary>
+    public bool AllServers { get; set; }
+
     /// <summary>Options of ka, in order.</summary>
     public List<string> Options { get; } = [];
 
@@ -58,7 +64,7 @@ public sealed class OldWords
 
     public void Refuse(string why) => Refusal ??= why;
 
-    public OldCall Call(params IEnumerable<string> words) => new([.. words, .. Options, .. Globals], [.. _notes], Refusal);
+    public OldCall Call(params IEnumerable<string> words) => new([.. words, .. Options, .. Globals], [.. _notes], Refusal) { AllServers = AllServers };
 
     public OldCall Refused(string why)
     {

@@ -5,7 +5,8 @@ namespace Ka.Cli.Kadeploy3;
 /// <summary>Carries out a command line of Kadeploy3: ka's own commands, the old sentences, the old exit statuses.</summary>
 static class OldProgram
 {
-    public static async Task<int> RunAsync(string tool, string[] arguments)
+    /// <param name="common">Options of every ka command.</param>
+    public static async Task<int> RunAsync(string tool, string[] arguments, params string[] common)
     {
         Terminal.KeepLastCode();
         var call = OldTools.Translate(tool, arguments, Environment.GetEnvironmentVariable);
@@ -16,11 +17,25 @@ static class OldProgram
             Console.Error.WriteLine(Terminal.Safe($"{tool}: {why}"));
             return OldStatus.Client;
         }
-        var parsed = CommandTree.Build().Parse([.. call.Words, "--sentences", tool]);
+        var status = await CarryOutAsync(call, ["--sentences", tool, .. common]);
+        return Environment.GetEnvironmentVariable("KA_STRICT_EXIT") == "1" ? status : OldStatus.Of(status, Terminal.LastCode, checksDestructive: call.Words.Contains("--check-destructive"));
+    }
+
+    static async Task<int> CarryOutAsync(OldCall call, string[] common)
+    {
+        var parsed = CommandTree.Build().Parse([.. call.Words, .. common]);
+        if (call.AllServers && parsed.Errors.Count == 0)
+        {
+            var (divided, refused) = await OldServers.DivideAsync(call, parsed, CancellationToken.None);
+            if (divided is null)
+                return refused;
+            call = divided;
+            parsed = CommandTree.Build().Parse([.. call.Words, .. common]);
+        }
         var status = await SeveralServers.InvokeAsync(parsed);
         if (!Console.IsErrorRedirected)
             Console.Error.WriteLine(Terminal.Safe($"same as: {call}"));
-        return Environment.GetEnvironmentVariable("KA_STRICT_EXIT") == "1" ? status : OldStatus.Of(status, Terminal.LastCode, checksDestructive: call.Words.Contains("--check-destructive"));
+        return status;
     }
 }
 

@@ -17,6 +17,8 @@ public static class OldTools
         var words = OldParser.Read(TableOf(tool), arguments);
         if (words.Refusal is { } wrong)
             return words.Refused(wrong);
+        if (words.AllServers && words.Has("server"))
+            return words.Refused("-S names one server, -M means all of them: leave out one");
         if (words.Has("help"))
             return new OldCall([.. HelpOf(tool), "--help"], [], null);
         if (words.Has("version"))
@@ -81,9 +83,9 @@ public static class OldTools
 
     static readonly ImmutableArray<OldOption> Client =
     [
-        Flag("help", 'h'), Flag("version", 'v'), new("server", 'S', OldValue.Required, (w, v) => w.Options.AddRange([Contexts.IsAddress(v) ? "--server" : "--context", v!])), SameFlag("dry-run", null, "--dry-run"),
+        Flag("help", 'h'), Flag("version", 'v'), new("server", 'S', OldValue.Required, (w, v) => { w.Values["server"] = v; w.Options.AddRange([Contexts.IsAddress(v) ? "--server" : "--context", v!]); }), SameFlag("dry-run", null, "--dry-run"),
         Missing("server-info", 'I', OldValue.None, "see 'ka nodes ls' and 'ka deploy --dry-run'"),
-        Missing("multi-server", 'M', OldValue.None, "ka does it: name the nodes as NAME:NODES, with a context of 'ka context add' for each server"),
+        new("multi-server", 'M', OldValue.None, (w, v) => w.AllServers = v != "no"),
         Without("debug-http", 'H', OldValue.None, "the server's log has the requests"),
         Missing("password", null, OldValue.Optional, "a password on a command line is seen by everybody; use --user and --password-file of ka, or a token"),
         SameFlag("secure", null, null),

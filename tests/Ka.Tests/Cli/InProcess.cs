@@ -17,6 +17,9 @@ static class InProcess
     /// <summary>As if called by an old name.</summary>
     public static Task<Told> OldAsync(string tool, params string[] words) => CallAsync(new StringWriter(), () => OldProgram.RunAsync(tool, words));
 
+    /// <summary>The same with a file of contexts.</summary>
+    public static Task<Told> OldOverAsync(string contexts, string tool, params string[] words) => CallAsync(new StringWriter(), () => OldProgram.RunAsync(tool, words, "--contexts", contexts));
+
     static Task<Told> CallAsync(TextWriter output, Func<Task<int>> call) => Task.Run(async () =>
     {
         var errors = new StringWriter();

@@ -26,7 +26,7 @@ public sealed class OldCommands
             var call = Call(line[2..]);
             foreach (var note in call.Notes)
                 text.Append("    # ").Append(note).Append('\n');
-            text.Append("    ").Append(call.Refusal is { } why ? "! " + why : call.ToString()).Append('\n');
+            text.Append("    ").Append(call.Refusal is { } why ? "! " + why : call.ToString()).Append(call.AllServers && call.Refusal is null ? "  (on all servers)\n" : "\n");
         }
         if (Environment.GetEnvironmentVariable("UPDATE_GOLDEN") == "1")
             File.WriteAllText(path, text.ToString());
