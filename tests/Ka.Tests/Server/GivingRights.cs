@@ -64,6 +64,8 @@ public sealed class GivingRights(RunningServer server) : IClassFixture<RunningSe
     [Fact]
     public async Task What_is_private_is_not_there_for_others_and_what_is_public_needs_an_operator()
     {
+        // Who sees an environment of the image need not send it.
+        await ShareAsync();
         var alice = await server.AsAsync("alice");
         Assert.Equal(HttpStatusCode.NotFound, (await alice.GetAsync("environments/debian12", Cancel)).StatusCode);
         Assert.DoesNotContain("debian12", await alice.GetStringAsync("environments", Cancel), StringComparison.Ordinal);
