@@ -9,7 +9,7 @@ static class DeployCommand
     public static Command Build()
     {
         var environment = new Argument<string?>("ENV") { Description = "Environment: NAME or NAME:VERSION", Arity = ArgumentArity.ZeroOrOne };
-        var described = new Option<string?>("--env-file") { Description = "In place of ENV: register what this description says, then install it" };
+        var described = new Option<string?>("--env-file") { Description = "In place of ENV: register what this description says (a file, or an http or https address), then install it" };
         var command = new Command("deploy", "Install an environment on nodes") { environment };
         var selection = new Selection(command);
         var keys = new Option<string?>("--key", "-k") { Description = "Public ssh keys for root (default: your own)", Arity = ArgumentArity.ZeroOrOne };

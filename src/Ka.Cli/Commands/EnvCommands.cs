@@ -11,7 +11,7 @@ static class EnvCommands
     public static Command Build()
     {
         var env = new Command("env", "The catalogue of environments");
-        var file = new Option<string>("--file", "-f") { Description = "Description (YAML); the files it names lie beside it", Required = true };
+        var file = new Option<string>("--file", "-f") { Description = "Description (YAML), or its http or https address; the files it names lie beside it", Required = true };
         var apply = new Command("apply", "Register an environment from its description") { file };
         apply.SetAction((parsed, cancel) => ApplyAsync(parsed, parsed.GetValue(file)!, cancel));
         env.Add(apply);

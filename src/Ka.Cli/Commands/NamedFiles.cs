@@ -7,6 +7,11 @@ namespace Ka.Cli.Commands;
 /// <summary>Documents that name files beside them: what the server finds named is sent before the document itself.</summary>
 static class NamedFiles
 {
+    /// <summary>Most bytes of a document that comes from an address.</summary>
+    const int AddressLimit = 1 << 20;
+
+    static readonly TimeSpan AddressPatience = TimeSpan.FromSeconds(30);
+
     /// <summary>Reads a document, asks the server which files it names and sends those that the server lacks. Null with an exit status when one cannot be.</summary>
     /// <param name="route">Where the server tells the paths that a document names.</param>
     /// <param name="code">Of the faults that are found here.</param>
@@ -22,11 +27,11 @@ static class NamedFiles
         string text;
         try
         {
-            text = await File.ReadAllTextAsync(file, cancel);
+            text = IsAddress(file) ? await FetchAsync(file, cancel) : await File.ReadAllTextAsync(file, cancel);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or HttpRequestException or TimeoutException)
         {
-            Console.Error.WriteLine($"ka: {file} cannot be read: {e.Message}  ({code})");
+            Console.Error.WriteLine(Terminal.Safe($"ka: {file} cannot be read: {e.Message}  ({code})"));
             return (null, null, ExitCodes.BadData);
         }
         var document = new ApplyBody(file, text, ImmutableDictionary<string, string>.Empty);
@@ -46,6 +51,23 @@ static class NamedFiles
         return (document with { Files = digests.ToImmutable() }, files, ExitCodes.Done);
     }
 
+    static bool IsAddress(string place) => Uri.TryCreate(place, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" && place.Contains("://", StringComparison.Ordinal);
+
+    /// <exception cref="HttpRequestException">It was not to be had, or is longer than any document.</exception>
+    /// <exception cref="TimeoutException">Nobody answered.</exception>
+    static async Task<string> FetchAsync(string address, CancellationToken cancel)
+    {
+        using var client = new HttpClient { Timeout = AddressPatience, MaxResponseContentBufferSize = AddressLimit };
+        try
+        {
+            return await client.GetStringAsync(address, cancel);
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            throw new TimeoutException($"there was no answer for {AddressPatience.TotalSeconds:0} s");
+        }
+    }
+
     /// <summary>A path of a document as a file here: bare or local:// beside the document.</summary>
     static string? Locate(string path, string document, string code)
     {
@@ -53,6 +75,11 @@ static class NamedFiles
         if (plain.Contains("://", StringComparison.Ordinal))
         {
             Console.Error.WriteLine($"ka: '{path}': only files of this machine can be registered yet; fetch it first  ({code})");
+            return null;
+        }
+        if (IsAddress(document))
+        {
+            Console.Error.WriteLine(Terminal.Safe($"ka: {document} names '{path}', a file beside it: what comes from an address names addresses only; fetch both first  ({code})"));
             return null;
         }
         var full = Path.GetFullPath(plain, Path.GetDirectoryName(Path.GetFullPath(document))!);

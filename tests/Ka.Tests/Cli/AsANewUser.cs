@@ -1,5 +1,9 @@
 using System.Diagnostics;
+using System.Net;
 using Ka.Tests.Server;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace Ka.Tests.Cli;
 
@@ -150,6 +154,35 @@ public sealed class AsANewUser(RunningServer server) : IClassFixture<RunningServ
         var said = await RootAsync("deploy", "--env-file", server.PathOf("at-once.yaml"), "-w", "gris-5", "--no-wait", "--yes", "-o", "json");
         Assert.True(said.Status == 0, said.Output + said.Errors);
         Assert.Contains("\"environment\": \"at-once:1\"", said.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_description_comes_from_an_address_and_names_addresses_only()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
+        await using var site = builder.Build();
+        var image = RunningServer.Image();
+        site.MapGet("/e.yaml", () => $"name: from-afar\nimage: {{ file: \"https://elsewhere.invalid/i.tar\", digest: \"sha256:{RunningServer.Digest(image)}\" }}\nboot: {{ kernel: /boot/vmlinuz }}\n");
+        site.MapGet("/beside.yaml", () => "name: beside\nimage: { file: at-once.tar }\nboot: { kernel: /boot/vmlinuz }\n");
+        site.MapGet("/long.yaml", () => new string('#', (1 << 20) + 1));
+        await site.StartAsync(Cancel);
+        var at = site.Urls.Single();
+
+        await File.WriteAllBytesAsync(server.PathOf("here.tar"), image, Cancel);
+        await File.WriteAllTextAsync(server.PathOf("here.yaml"), "name: here\nimage: { file: here.tar }\nboot: { kernel: /boot/vmlinuz }\n", Cancel);
+        Assert.Equal(0, (await RootAsync("env", "apply", "-f", server.PathOf("here.yaml"))).Status);
+        var said = await RootAsync("deploy", "--env-file", $"{at}/e.yaml", "-w", "gris-6", "--no-wait", "--yes", "-o", "json");
+        Assert.True(said.Status == 0, said.Output + said.Errors);
+        Assert.Contains("\"environment\": \"from-afar:1\"", said.Output, StringComparison.Ordinal);
+        foreach (var (path, why) in new[] { ("/beside.yaml", "names addresses only"), ("/long.yaml", "cannot be read"), ("/none.yaml", "404") })
+        {
+            var refused = await RootAsync("env", "apply", "-f", at + path);
+            Assert.Equal(65, refused.Status);
+            Assert.Contains(why, refused.Errors, StringComparison.Ordinal);
+            Assert.Contains("environment.invalid", refused.Errors, StringComparison.Ordinal);
+        }
     }
 
     [Theory]
