@@ -13,7 +13,9 @@ Usage: bench/kills.sh [options]
   --places "P …"   place of the first of them, from 1 (default: every one where K fit)
   --how "WAY …"    kill (SIGKILL), stop (SIGSTOP), cut (the link goes down) (default: all)
   --at "PERCENT …" of the image that the first victim has by then (default "5 15 25 35 45 55 65 75 85 95")
-  --sample         of the ways and moments one each for every K and place, in turn: a thirtieth of the whole
+  --every N        only every N-th case
+  --sample         as --every 31: of the ways and moments about one for every K and place, in turn
+  --jobs N         so many cases at once, each with hosts of its own (default 1): quicker, but they take each other's processors, and times say less
   --bytes N        size of the image (default 64 MiB)
   --rate RATE      of every link both ways, as tc writes it (default 400mbit)
   --straggle       instead: one node has a tenth of the rate, at each of --places
@@ -24,13 +26,13 @@ the most that the source sent, as a multiple of the image. Status 1 when somebod
 HELP
 }
 die() { echo "kills.sh: $*" >&2; exit 2; }
-count=16 kills='' places='' how='kill stop cut' moments='5 15 25 35 45 55 65 75 85 95' bytes=67108864 rate=400mbit ka='' straggle='' sample=''
+count=16 kills='' places='' how='kill stop cut' moments='5 15 25 35 45 55 65 75 85 95' bytes=67108864 rate=400mbit ka='' straggle='' every=1 jobs=1 part=0 asked=("$@")
 while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) help; exit 0 ;;
         --straggle) straggle=yes; shift; continue ;;
-        --sample) sample=yes; shift; continue ;;
-        --nodes | --kills | --places | --how | --at | --bytes | --rate | --ka) [ $# -ge 2 ] || die "$1 needs a value" ;;
+        --sample) every=31; shift; continue ;;
+        --nodes | --kills | --places | --how | --at | --bytes | --rate | --ka | --every | --jobs | --part) [ $# -ge 2 ] || die "$1 needs a value" ;;
         *) die "unknown option '$1'; try --help" ;;
     esac
     case $1 in
@@ -41,6 +43,9 @@ while [ $# -gt 0 ]; do
         --at) moments=$2 ;;
         --bytes) bytes=$2 ;;
         --rate) rate=$2 ;;
+        --every) every=$2 ;;
+        --jobs) jobs=$2 ;;
+        --part) part=${2%:*} runs=${2#*:} ;; # of itself: the number of a job, and where it writes its runs
         --ka) ka=$(realpath "$2") ;;
     esac
     shift 2
@@ -48,20 +53,41 @@ done
 . bench/net.sh
 prepare
 
-work=$(mktemp -d /tmp/ka-kills-XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/tmp}/ka-kills-XXXXXX")
+runs=${runs:-$work/runs}
+export TMPDIR=$work # what a killed process leaves there goes with it
+: >"$runs"
 net=kak$$
 most=$count
+ending=KILL
 pids=()
 close() {
-    trap - EXIT INT TERM
+    trap - EXIT
+    trap '' INT TERM
     set +e
-    for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+    for pid in "${pids[@]}"; do kill "-$ending" "$pid" 2>/dev/null; done
     wait 2>/dev/null
     unlay
     rm -rf "$work"
 }
 trap close EXIT
 trap 'exit 130' INT TERM
+table() {
+    echo "| Way | K | Runs | Somebody lost | Extra s, most | Sent, most |"; echo "|---|---|---|---|---|---|"
+    sort -k1,1 -k2,2n "$@" | awk '{ i = $1 " | " $2; if (!(i in n)) order[++m] = i; n[i]++; if ($3 > t[i]) t[i] = $3; if ($4 > s[i]) s[i] = $4; l[i] += $5 == "lost" }
+        END { for (j = 1; j <= m; j++) { i = order[j]; printf "| %s | %d | %d | %.2f | %.2f |\n", i, n[i], l[i], t[i], s[i] } }'
+    ! grep -hq lost "$@"
+}
+if [ "$jobs" -gt 1 ]; then
+    ending=TERM # jobs remove what they made
+    for job in $(seq "$jobs"); do
+        bench/kills.sh "${asked[@]}" --ka "$ka" --jobs 1 --every $((every * jobs)) --part "$((every * job)):$work/runs$job" >/dev/null &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do wait "$pid" || true; done
+    table "$work"/runs[0-9]*
+    exit
+fi
 head -c "$bytes" /dev/urandom >"$work/image"
 "$ka" bcast key "$work/key"
 lay
@@ -118,7 +144,7 @@ for way in $how; do
             [ "$last" -le "$count" ] || continue
             for percent in $moments; do
                 turn=$((turn + 1))
-                [ -z "$sample" ] || [ $((turn % 31)) = 0 ] || continue
+                [ $(((turn - part) % every)) = 0 ] || continue
                 begin
                 until [ "$(stat -c %s "$work/out$place" 2>/dev/null || echo 0)" -ge $((bytes / 100 * percent)) ]; do
                     kill -0 "${pids[0]}" 2>/dev/null || break
@@ -136,15 +162,12 @@ for way in $how; do
                 missing=$(lost "$place" "$last" | tr '\n' ' ')
                 [ -z "$missing" ] || { echo "$way K=$k place $place at $percent %: lost $missing" >&2; cat "$work/said" >&2; }
                 awk -v b="$base" -v t="$(took)" 'BEGIN { exit !(t - b > 1.5) }' && { echo "$way K=$k place $place at $percent %: $(took) s" >&2; cat "$work/said" >&2; }
-                echo "$way $k $(took || echo 0) $(sent) ${missing:+lost}" >>"$work/runs"
+                awk -v w="$way" -v k="$k" -v b="$base" -v g="$bytes" -v t="$(took)" -v s="$(sent)" -v l="${missing:+lost}" 'BEGIN { printf "%s %d %.2f %.2f %s\n", w, k, t - b, s / g, l }' >>"$runs"
                 [ "$way" != cut ] || for victim in $(seq "$place" "$last"); do ip -n "$net" link set "p$victim" up; done
             done
         done
-        awk -v w="$way" -v k="$k" -v b="$base" -v g="$bytes" '$1 == w && $2 == k { n++; if ($3 - b > t) t = $3 - b; if ($4 / g > s) s = $4 / g; l += $5 == "lost" }
-            END { printf "  %s K=%d: %d runs, %d lost, at most +%.2f s, %.2f times sent\n", w, k, n, l, t, s }' "$work/runs" >&2
+        awk -v w="$way" -v k="$k" '$1 == w && $2 == k { n++; if ($3 > t) t = $3; if ($4 > s) s = $4; l += $5 == "lost" }
+            END { if (n) printf "  %s K=%d: %d runs, %d lost, at most +%.2f s, %.2f times sent\n", w, k, n, l, t, s }' "$runs" >&2
     done
 done
-echo "| Way | K | Runs | Somebody lost | Extra s, most | Sent, most |"; echo "|---|---|---|---|---|---|"
-awk -v b="$base" -v g="$bytes" '{ i = $1 " | " $2; if (!(i in n)) order[++m] = i; n[i]++; if ($3 - b > t[i]) t[i] = $3 - b; if ($4 / g > s[i]) s[i] = $4 / g; l[i] += $5 == "lost" }
-    END { for (j = 1; j <= m; j++) { i = order[j]; printf "| %s | %d | %d | %.2f | %.2f |\n", i, n[i], l[i], t[i], s[i] } }' "$work/runs"
-! grep -q lost "$work/runs"
+table "$runs"

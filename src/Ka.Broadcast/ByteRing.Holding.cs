@@ -39,19 +39,35 @@ sealed partial class ByteRing
             if (still > options.SlowReader || reader.Connection.IsSilent(silence) && still > options.KeepAlive)
             {
                 LetGo(reader);
-                Hold(reader);
+                Hold(reader, still > options.SlowReader ? _world.Now() : reader.Connection.HeardAt);
             }
         }
         _readers.RemoveAll(r => r.Dropped);
     }
 
-    void Hold(RingReader reader)
+    /// <summary>Looks which successors beat, so that the silence of one is known from its beginning, also while there is room and nobody is waited for.</summary>
+    public void HearReaders()
+    {
+        lock (_gate)
+        {
+            foreach (var reader in _readers)
+            {
+                if (!reader.Dropped && !reader.IsPart && reader.Position < total) // at the end its own thread listens
+                {
+                    reader.Connection.Hear();
+                }
+            }
+        }
+    }
+
+    /// <param name="since">When it was lost; what comes in its place has heard nothing since then either.</param>
+    void Hold(RingReader reader, long since)
     {
         var others = _readers.Count(r => r != reader && !r.Dropped && !r.IsPart);
         if (!reader.IsPart && reader.Followed && reader.Position < total && others < Math.Max(1, successors)) // else the one that comes in its place is here
         {
+            _heldSince = _held == long.MaxValue ? since : Math.Max(_heldSince, since);
             _held = Math.Min(_held, reader.Position);
-            _heldSince = _world.Now();
         }
     }
 

@@ -283,7 +283,7 @@ sealed partial class ByteRing(int capacity, long total, int successors, ChainOpt
             _readers.Remove(reader);
             if (!reader.Dropped)
             {
-                Hold(reader);
+                Hold(reader, _world.Now());
             }
             _served += reader.Position >= total && !reader.IsPart ? 1 : 0;
             _readerSeenAt = _world.Now();

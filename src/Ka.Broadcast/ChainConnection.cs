@@ -198,6 +198,18 @@ sealed class ChainConnection : IDisposable
         }
     }
 
+    /// <summary>When the asking side has last beaten, as far as was looked, in the world's time.</summary>
+    public long HeardAt => _heardAt;
+
+    /// <summary>Looks whether it has beaten. An encrypted connection is left alone: there one might have to wait for the rest of a record.</summary>
+    public void Hear()
+    {
+        if (_socket is not EncryptedWire)
+        {
+            IsSilent(TimeSpan.MaxValue);
+        }
+    }
+
     /// <summary>Whether the asking side has not beaten for this long, as far as was looked.</summary>
     public bool IsSilent(TimeSpan limit)
     {

@@ -175,6 +175,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         {
             connection.Beat();
         }
+        ring.HearReaders();
     }
 
     /// <summary>Notes why a source failed and moves on; false when patience is at its end.</summary>

@@ -104,6 +104,21 @@ public class SimulatedBroadcasts
     }
 
     [Fact]
+    public void The_place_of_a_dead_successor_is_held_from_its_last_sign_of_life_on_also_when_nobody_waits_for_it_yet()
+    {
+        // The last two lose power; the ring before them is full nearly a second later only.
+        var scene = Small(BroadcastWay.Chain, 4, new Mishap.DiesAtOffset(2, 16 * Block, Death.Silence), new Mishap.DiesAtOffset(3, 8 * Block, Death.Silence)) with
+        {
+            Bytes = 64 * Block,
+            Shape = Gigabit with { BitsPerSecond = 2.2e6 },
+            Options = ChainOptions.Default with { RingBytes = 16 * Block, BlockBytes = Block },
+        };
+        var (quiet, end) = (SimulatedBroadcast.Run(scene with { Mishaps = [] }), SimulatedBroadcast.Run(scene));
+        Assert.True(end.AllHaveIt);
+        Assert.InRange(end.Nodes[1].Finished!.Value - quiet.Nodes[1].Finished!.Value, TimeSpan.Zero, scene.Options.Hold * 0.8);
+    }
+
+    [Fact]
     public void A_source_that_falls_silent_but_lives_is_asked_for_the_rest()
     {
         var scene = Small(BroadcastWay.Chain, 4);
