@@ -161,8 +161,9 @@ for way in $how; do
                 end
                 missing=$(lost "$place" "$last" | tr '\n' ' ')
                 [ -z "$missing" ] || { echo "$way K=$k place $place at $percent %: lost $missing" >&2; cat "$work/said" >&2; }
-                awk -v b="$base" -v t="$(took)" 'BEGIN { exit !(t - b > 1.5) }' && { echo "$way K=$k place $place at $percent %: $(took) s" >&2; cat "$work/said" >&2; }
-                awk -v w="$way" -v k="$k" -v b="$base" -v g="$bytes" -v t="$(took)" -v s="$(sent)" -v l="${missing:+lost}" 'BEGIN { printf "%s %d %.2f %.2f %s\n", w, k, t - b, s / g, l }' >>"$runs"
+                extra=$(awk -v b="$base" -v t="$(took)" 'BEGIN { printf "%.2f", t - b }')
+                awk -v e="$extra" 'BEGIN { exit !(e > 1.5) }' && { echo "$way K=$k place $place at $percent %: +$extra s" >&2; cat "$work/said" >&2; }
+                awk -v r="$way $k $extra" -v g="$bytes" -v s="$(sent)" -v l="${missing:+lost}" 'BEGIN { printf "%s %.2f %s\n", r, s / g, l }' >>"$runs"
                 [ "$way" != cut ] || for victim in $(seq "$place" "$last"); do ip -n "$net" link set "p$victim" up; done
             done
         done

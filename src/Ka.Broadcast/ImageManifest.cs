@@ -68,18 +68,23 @@ public sealed record ImageManifest(long Bytes, string Sha256, int ChunkBytes, Im
     {
         Check(chunkBytes);
         using var file = File.OpenHandle(path);
-        var hashes = new ConcurrentDictionary<int, string>();
-        var (next, bytes) = (-1, long.MaxValue);
+        var chunks = new ConcurrentDictionary<int, (string Hash, int Bytes)>();
+        var next = -1;
         try
         {
             Parallel.Invoke(new ParallelOptions { CancellationToken = cancel }, [.. Enumerable.Repeat(Work, Environment.ProcessorCount)]);
         }
-        catch (AggregateException e) when (e.InnerException is IOException or UnauthorizedAccessException)
+        catch (AggregateException e) when (e.InnerException is IOException)
         {
             ExceptionDispatchInfo.Throw(e.InnerException);
         }
-        ImmutableArray<string> inOrder = [.. hashes.OrderBy(h => h.Key).Select(h => h.Value)];
-        return inOrder.Length == (bytes + chunkBytes - 1) / chunkBytes ? new ImageManifest(bytes, OfHashes(inOrder), chunkBytes, inOrder) : throw new IOException("It became shorter while it was read.");
+        var inOrder = chunks.OrderBy(c => c.Key).ToArray();
+        if (inOrder.Where((c, i) => c.Key != i || (c.Value.Bytes < chunkBytes && i < inOrder.Length - 1)).Any())
+        {
+            throw new IOException("It became shorter while it was read.");
+        }
+        ImmutableArray<string> hashes = [.. inOrder.Select(c => c.Value.Hash)];
+        return new ImageManifest(inOrder.Sum(c => (long)c.Value.Bytes), OfHashes(hashes), chunkBytes, hashes);
 
         void Work()
         {
@@ -87,15 +92,14 @@ public sealed record ImageManifest(long Bytes, string Sha256, int ChunkBytes, Im
             while (true)
             {
                 cancel.ThrowIfCancellationRequested();
-                var start = (long)Interlocked.Increment(ref next) * chunkBytes;
-                var count = start < Volatile.Read(ref bytes) ? ReadFully(file, start, chunk) : 0;
+                var index = Interlocked.Increment(ref next);
+                var count = ReadFully(file, (long)index * chunkBytes, chunk);
                 if (count > 0)
                 {
-                    hashes[(int)(start / chunkBytes)] = Hash(chunk.AsSpan(0, count));
+                    chunks[index] = (Hash(chunk.AsSpan(0, count)), count);
                 }
                 if (count < chunkBytes)
                 {
-                    InterlockedMin(ref bytes, start + count);
                     return;
                 }
             }
@@ -122,13 +126,6 @@ public sealed record ImageManifest(long Bytes, string Sha256, int ChunkBytes, Im
         return count;
     }
 
-    static void InterlockedMin(ref long place, long value)
-    {
-        for (var seen = Volatile.Read(ref place); value < seen;)
-        {
-            seen = Interlocked.CompareExchange(ref place, value, seen) is var was && was == seen ? value : was;
-        }
-    }
     /// <summary>
     /// The manifest of one stripe. Its whole is proved chunk by chunk: in place of the hash of its bytes stands the one of its chunks' hashes.
     /// </summary>

@@ -72,9 +72,7 @@ sealed class Manner
             why = $"--min-nodes '{text}' is neither a number nor a share such as 90%";
         else
             why = Empty(ok) ?? Empty(ko) ?? Empty(parsed.GetValue(_id));
-        if (why is not null)
-            Console.Error.WriteLine("ka: " + Terminal.Safe(why));
-        return why is null ? null : ExitCodes.Usage;
+        return why is null ? null : Terminal.Misused(why);
     }
 
     /// <summary>Makes the file anew, so that what cannot be written is said before anything is done; null when all is well.</summary>

@@ -326,19 +326,13 @@ public class ImageManifestTests
     [InlineData(1023)]
     public void Chunks_hashed_on_all_processors_have_the_hashes_of_one_pass(int bytes)
     {
-        var path = Path.GetTempFileName();
-        try
-        {
-            File.WriteAllBytes(path, [.. Enumerable.Range(0, bytes).Select(i => (byte)(i * 7))]);
-            var (chunks, whole) = (ImageManifest.OfChunks(path, 4, CancellationToken.None), ImageManifest.OfFile(path, 4, CancellationToken.None));
-            Assert.Equal(whole.ChunkHashes, chunks.ChunkHashes);
-            Assert.Equal((long)bytes, chunks.Bytes);
-            Assert.True(chunks.IsSound);
-        }
-        finally
-        {
-            File.Delete(path);
-        }
+        using var directory = new TemporaryDirectory();
+        var path = directory["image"];
+        File.WriteAllBytes(path, [.. Enumerable.Range(0, bytes).Select(i => (byte)(i * 7))]);
+        var (chunks, whole) = (ImageManifest.OfChunks(path, 4, CancellationToken.None), ImageManifest.OfFile(path, 4, CancellationToken.None));
+        Assert.Equal(whole.ChunkHashes, chunks.ChunkHashes);
+        Assert.Equal((long)bytes, chunks.Bytes);
+        Assert.True(chunks.IsSound);
     }
 
     [Fact]
