@@ -88,6 +88,7 @@ if [ "$jobs" -gt 1 ]; then
     table "$work"/runs[0-9]*
     exit
 fi
+cc -O2 -Wall -o "$work/relay" bench/relay.c
 head -c "$bytes" /dev/urandom >"$work/image"
 "$ka" bcast key "$work/key"
 lay
@@ -97,10 +98,10 @@ begin() { # starts all; pids[I] is the process of receiver I, pids[0] the sender
     at=$(address 0):7200
     rm -f "$work"/out*
     pids=()
-    ip netns exec "${net}h0" "$ka" bcast send "$work/image" --listen "$at" --key "$work/key" --count "$count" -q "$@" >"$work/said" 2>&1 </dev/null &
+    nsenter "--net=/run/netns/${net}h0" "$ka" bcast send "$work/image" --listen "$at" --key "$work/key" --count "$count" -q "$@" >"$work/said" 2>&1 </dev/null &
     pids[0]=$!
     for i in $(seq "$count"); do
-        ip netns exec "${net}h$i" "$ka" bcast recv --from "$at" --key "$work/key" --name "n$i" --to "$work/out$i" >"$work/r$i.err" 2>&1 </dev/null &
+        nsenter "--net=/run/netns/${net}h$i" "$ka" bcast recv --from "$at" --key "$work/key" --name "n$i" --to "$work/out$i" >"$work/r$i.err" 2>&1 </dev/null &
         pids[i]=$!
     done
 }
@@ -113,9 +114,9 @@ lost() { # lost FIRST LAST: who, outside of these, has not the image
     done
 }
 end() { # ends what is left
-    wait "${pids[0]}" || true
-    for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
-    wait 2>/dev/null || true
+    { wait "${pids[0]}" || true
+    for pid in "${pids[@]}"; do kill -KILL "$pid" || true; done
+    wait || true; } 2>/dev/null
 }
 undisturbed() {
     for _ in 1 2 3; do begin "$@"; wait "${pids[@]}" || { cat "$work/said" >&2; die "a run without any death failed"; }; took; done | sort -g | sed -n 2p
@@ -146,10 +147,7 @@ for way in $how; do
                 turn=$((turn + 1))
                 [ $(((turn - part) % every)) = 0 ] || continue
                 begin
-                until [ "$(stat -c %s "$work/out$place" 2>/dev/null || echo 0)" -ge $((bytes / 100 * percent)) ]; do
-                    kill -0 "${pids[0]}" 2>/dev/null || break
-                    sleep 0.005
-                done
+                "$work/relay" await "$work/out$place" $((bytes / 100 * percent)) "${pids[0]}"
                 for victim in $(seq "$place" "$last"); do
                     case $way in
                         kill) kill -KILL "${pids[victim]}" ;;

@@ -5,6 +5,7 @@
  *   relay run OUT PROGRAM ARGUMENT...              runs a program; OUT gets "user system peak": CPU seconds of it and
  *                                                  of its children that ended, and the largest VmHWM of them in KiB;
  *                                                  OUT.pid gets its process id
+ *   relay await FILE BYTES PID                     waits until a file is that long, or the process is gone
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -19,10 +20,11 @@
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { BLOCK = 256 * 1024, PIPE = 1024 * 1024, RETRY_MICROSECONDS = 20000, RETRIES = 1500 };
+enum { BLOCK = 256 * 1024, PIPE = 1024 * 1024, RETRY_MICROSECONDS = 20000, RETRIES = 1500, LOOK_MICROSECONDS = 2000 };
 
 static void die(const char *what)
 {
@@ -180,6 +182,14 @@ static int run(const char *out, char **program)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static int await(const char *path, long long bytes, pid_t process)
+{
+    struct stat seen;
+    while ((stat(path, &seen) || seen.st_size < bytes) && kill(process, 0) == 0)
+        usleep(LOOK_MICROSECONDS);
+    return 0;
+}
+
 int main(int count, char **words)
 {
     if (count == 6 && !strcmp(words[1], "recv"))
@@ -188,6 +198,8 @@ int main(int count, char **words)
         return give(words[2], words[3], !strcmp(words[4], "splice"));
     if (count >= 4 && !strcmp(words[1], "run"))
         return run(words[2], words + 3);
-    fprintf(stderr, "relay: recv PORT NEXT:PORT|- SINK splice|copy; send FILE HOST:PORT splice|copy; run OUT PROGRAM ARGUMENT...\n");
+    if (count == 5 && !strcmp(words[1], "await"))
+        return await(words[2], atoll(words[3]), atoi(words[4]));
+    fprintf(stderr, "relay: recv PORT NEXT:PORT|- SINK splice|copy; send FILE HOST:PORT splice|copy; run OUT PROGRAM ARGUMENT...; await FILE BYTES PID\n");
     return 2;
 }

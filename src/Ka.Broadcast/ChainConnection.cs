@@ -34,8 +34,8 @@ sealed class ChainConnection : IDisposable
 {
     public const int HeaderBytes = 8;
 
-    /// <summary>No frame may be longer, whatever the sender's options say.</summary>
-    public const int FrameLimit = 256 * 1024;
+    /// <summary>No frame may be longer, whatever the sender's options say. What comes of a frame is handed on before all of it has come.</summary>
+    public const int FrameLimit = 1024 * 1024;
 
     Wire _socket;
     readonly BroadcastWorld _world;

@@ -8,8 +8,8 @@ namespace Ka.Broadcast;
 /// <summary>A pipe of the kernel as a holder of pages (pipe(7)).</summary>
 sealed class Pipe : IDisposable
 {
-    /// <summary>Its size: 64 pieces of at most a page, as a rule.</summary>
-    public const int Bytes = 256 * 1024;
+    /// <summary>Its size: 256 pieces of at most a page, as a rule. More is not given to everybody (pipe-max-size of proc(5)).</summary>
+    public const int Bytes = 1024 * 1024;
 
     static readonly SafeFileHandle Nowhere = File.OpenHandle("/dev/null", FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
 
@@ -133,6 +133,7 @@ static partial class Kernel
     public const int NonBlocking = 0x800;
     public const int MovePages = 1;
     public const int DoNotWait = 2;
+    public const int Peek = 2;
     public const int SendNow = 0x40;
     public const int NoSignal = 0x4000;
     public const int MoreComes = 0x8000;
@@ -154,6 +155,9 @@ static partial class Kernel
 
     [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]
     public static partial nint Read(SafeHandle from, ref byte first, nint count);
+
+    [LibraryImport("libc", EntryPoint = "recv", SetLastError = true)]
+    public static partial nint Receive(SafeHandle from, ref byte first, nint count, int flags);
 
     [LibraryImport("libc", EntryPoint = "sendfile", SetLastError = true)]
     public static partial nint SendFile(SafeHandle to, SafeHandle from, ref long offset, nint count);

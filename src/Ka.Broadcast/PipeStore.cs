@@ -87,8 +87,8 @@ sealed class PipeStore : RingStore
             if (pipe is null && _segments[0].End <= oldest)
             {
                 pipe = _segments[0].Pipe;
+                pipe.Drop(_segments[0].Length);
                 _segments.RemoveAt(0);
-                pipe.Drain();
             }
             if (pipe is null)
             {

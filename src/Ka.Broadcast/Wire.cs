@@ -50,7 +50,6 @@ abstract class Door : IDisposable
 sealed partial class SocketWire : Wire
 {
     readonly Socket _socket;
-    int _receiveTimeout = -1;
 
     public SocketWire(Socket socket, string peer)
     {
@@ -62,7 +61,7 @@ sealed partial class SocketWire : Wire
 
     public override string Peer { get; }
 
-    public override int ReceiveTimeout { set => _socket.ReceiveTimeout = _receiveTimeout = value; }
+    public override int ReceiveTimeout { set => _socket.ReceiveTimeout = value; }
 
     public override int SendTimeout { set => _socket.SendTimeout = value; }
 
@@ -78,6 +77,7 @@ sealed partial class SocketWire : Wire
         var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
+            CongestionControl.AvoidPacing(socket);
             socket.SendTimeout = ChainConnection.Milliseconds(patience); // SO_SNDTIMEO also bounds connect(2)
             socket.Connect(address, peer.Port);
             return new SocketWire(socket, peer.ToString());
@@ -89,7 +89,7 @@ sealed partial class SocketWire : Wire
         }
     }
 
-    public override int Receive(Span<byte> into) => _socket.Receive(into);
+    public override int Receive(Span<byte> into) => OperatingSystem.IsLinux() ? ReceiveHere(into, 0) : _socket.Receive(into);
 
     public override int Send(ReadOnlySpan<byte> bytes) => _socket.Send(bytes);
 
@@ -126,6 +126,7 @@ sealed class SocketDoor : Door
             {
                 _socket.DualMode = true;
             }
+            CongestionControl.AvoidPacing(_socket); // what it accepts inherits it
             _socket.Bind(new IPEndPoint(address, port));
             _socket.Listen(256);
         }
