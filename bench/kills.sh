@@ -14,6 +14,7 @@ Usage: bench/kills.sh [options]
   --how "WAY …"    kill (SIGKILL), stop (SIGSTOP), cut (the link goes down) (default: all)
   --at "PERCENT …" of the image that the first victim has by then (default "5 15 25 35 45 55 65 75 85 95")
   --every N        only every N-th case
+  --first N        begin with the N-th case (default: the N of --every), so that the whole can be run in parts
   --sample         as --every 31: of the ways and moments about one for every K and place, in turn
   --jobs N         so many cases at once, each with hosts of its own (default 1): quicker, but they take each other's processors, and times say less
   --bytes N        size of the image (default 64 MiB)
@@ -26,13 +27,13 @@ the most that the source sent, as a multiple of the image. Status 1 when somebod
 HELP
 }
 die() { echo "kills.sh: $*" >&2; exit 2; }
-count=16 kills='' places='' how='kill stop cut' moments='5 15 25 35 45 55 65 75 85 95' bytes=67108864 rate=400mbit ka='' straggle='' every=1 jobs=1 part=0 asked=("$@")
+count=16 kills='' places='' how='kill stop cut' moments='5 15 25 35 45 55 65 75 85 95' bytes=67108864 rate=400mbit ka='' straggle='' every=1 jobs=1 first='' asked=("$@")
 while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) help; exit 0 ;;
         --straggle) straggle=yes; shift; continue ;;
         --sample) every=31; shift; continue ;;
-        --nodes | --kills | --places | --how | --at | --bytes | --rate | --ka | --every | --jobs | --part) [ $# -ge 2 ] || die "$1 needs a value" ;;
+        --nodes | --kills | --places | --how | --at | --bytes | --rate | --ka | --every | --first | --jobs | --part) [ $# -ge 2 ] || die "$1 needs a value" ;;
         *) die "unknown option '$1'; try --help" ;;
     esac
     case $1 in
@@ -44,8 +45,9 @@ while [ $# -gt 0 ]; do
         --bytes) bytes=$2 ;;
         --rate) rate=$2 ;;
         --every) every=$2 ;;
+        --first) first=$2 ;;
         --jobs) jobs=$2 ;;
-        --part) part=${2%:*} runs=${2#*:} ;; # of itself: the number of a job, and where it writes its runs
+        --part) first=${2%:*} runs=${2#*:} ;; # of itself: a job's first case, and where it writes its runs
         --ka) ka=$(realpath "$2") ;;
     esac
     shift 2
@@ -81,7 +83,7 @@ table() {
 if [ "$jobs" -gt 1 ]; then
     ending=TERM # jobs remove what they made
     for job in $(seq "$jobs"); do
-        bench/kills.sh "${asked[@]}" --ka "$ka" --jobs 1 --every $((every * jobs)) --part "$((every * job)):$work/runs$job" >/dev/null &
+        bench/kills.sh "${asked[@]}" --ka "$ka" --jobs 1 --every $((every * jobs)) --part "$((${first:-$every} + every * (job - 1))):$work/runs$job" >/dev/null &
         pids+=($!)
     done
     for pid in "${pids[@]}"; do wait "$pid" || true; done
@@ -135,6 +137,7 @@ if [ -n "$straggle" ]; then
     exit 0
 fi
 
+first=${first:-$every}
 base=$(undisturbed)
 echo "without any death: $base s" >&2
 turn=0
@@ -145,7 +148,7 @@ for way in $how; do
             [ "$last" -le "$count" ] || continue
             for percent in $moments; do
                 turn=$((turn + 1))
-                [ $(((turn - part) % every)) = 0 ] || continue
+                [ "$turn" -ge "$first" ] && [ $(((turn - first) % every)) = 0 ] || continue
                 begin
                 "$work/relay" await "$work/out$place" $((bytes / 100 * percent)) "${pids[0]}"
                 for victim in $(seq "$place" "$last"); do
