@@ -31,6 +31,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     int _chances = SecondChances;
     ChainPeer? _answered;
     long _progressAt = options.World.Now();
+    long _beatAt = options.World.Now();
 
     public long BytesIn => Interlocked.Read(ref _bytesIn);
 
@@ -50,7 +51,7 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
     /// <summary>Runs until all is verified, the ring is closed, or no source has given a byte for too long.</summary>
     public void Run()
     {
-        using var beat = _world.Every(options.KeepAlive, Beat);
+        using var beat = _world.Every(options.KeepAlive, BeatIfDue);
         var rounds = 0;
         while (true)
         {
@@ -164,8 +165,14 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
         }
     }
 
-    void Beat()
+    /// <summary>While bytes flow the receiving thread does it on its way: to wake another one ten times a second is a tenth of the work of a node at 1 Gbit/s.</summary>
+    void BeatIfDue()
     {
+        if (_world.Since(Volatile.Read(ref _beatAt)) < options.KeepAlive * 0.9)
+        {
+            return;
+        }
+        Volatile.Write(ref _beatAt, _world.Now());
         ChainConnection[] connections;
         lock (_gate)
         {
@@ -385,8 +392,8 @@ sealed class ChainReceiver(ChainTicket ticket, ByteRing ring, ChainOptions optio
             var count = ring.Store.Receive(connection, offset, room);
             ring.Commit(count);
             Interlocked.Add(ref _bytesIn, count);
-            offset += count;
-            length -= count;
+            BeatIfDue();
+            (offset, length) = (offset + count, length - count);
         }
         return true;
     }

@@ -137,12 +137,10 @@ sealed class ControlLine : IDisposable
 
     byte[] Mac(byte direction, long number, byte[] text)
     {
-        using var mac = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, _session);
-        Span<byte> head = stackalloc byte[1 + sizeof(long)];
-        head[0] = direction;
-        BinaryPrimitives.WriteInt64LittleEndian(head[1..], number);
-        mac.AppendData(head);
-        mac.AppendData(text);
-        return mac.GetHashAndReset();
+        var said = new byte[1 + sizeof(long) + text.Length];
+        said[0] = direction;
+        BinaryPrimitives.WriteInt64LittleEndian(said.AsSpan(1), number);
+        text.CopyTo(said, 1 + sizeof(long));
+        return HMACSHA256.HashData(_session, said);
     }
 }

@@ -45,10 +45,9 @@ sealed class LiveReceiver(ControlLine line, ChainListener listener, BroadcastKey
     public async Task<Fault?> Run(ControlMessage first, CancellationToken cancel)
     {
         var dismissed = Task.Run(() => Listen(first), CancellationToken.None);
-        using var beat = new Timer(_ => Report(), null, StandaloneSender.ReportPeriod, StandaloneSender.ReportPeriod);
+        using var reports = new ProgressReports(line, options, () => Progress);
         var fault = await Take(cancel);
-        await beat.DisposeAsync();
-        StandaloneReceiver.Say(line, new Ended(Progress, fault?.Code.Text, fault?.Message));
+        reports.End(Progress, fault);
         if (fault is null && !await dismissed.WaitAsync(cancel))
         {
             await Task.WhenAll(_takings.Select(t => t.Node.Linger()));
@@ -57,8 +56,6 @@ sealed class LiveReceiver(ControlLine line, ChainListener listener, BroadcastKey
     }
 
     void Write(ReadOnlySpan<byte> bytes) => sink.Write(bytes);
-
-    void Report() => StandaloneReceiver.Say(line, new Progressed(Progress));
 
     async Task<Fault?> Take(CancellationToken cancel)
     {
@@ -116,7 +113,7 @@ sealed class LiveReceiver(ControlLine line, ChainListener listener, BroadcastKey
             _turn++;
             Monitor.PulseAll(_gate);
         }
-        Report(); // at once: the sender goes by it
+        StandaloneReceiver.Say(line, new Progressed(Progress)); // at once: the sender goes by it
     }
 
     /// <summary>The sender, the last, is asked at any time.</summary>

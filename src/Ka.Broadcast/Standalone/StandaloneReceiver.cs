@@ -66,10 +66,9 @@ public sealed class StandaloneReceiver(ReceiveRequest request)
         }
         using var node = new ChainNode(new ChainTicket(request.Key, assigned.Manifest, [.. assigned.Upstreams], assigned.Successors), listener, sink, request.Options);
         var dismissed = Task.Run(() => Listen(line, node, assigned), CancellationToken.None);
-        await using var beat = new Timer(_ => Say(line, new Progressed(node.Progress)), null, StandaloneSender.ReportPeriod, StandaloneSender.ReportPeriod);
+        using var reports = new ProgressReports(line, request.Options, () => node.Progress);
         var outcome = await node.Receive(cancel);
-        await beat.DisposeAsync();
-        Say(line, new Ended(outcome.Progress, outcome.Fault?.Code.Text, outcome.Fault?.Message));
+        reports.End(outcome.Progress, outcome.Fault);
         if (outcome.Fault is null)
         {
             // Others may need what is here; without a sender until they have it.
