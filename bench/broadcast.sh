@@ -13,6 +13,7 @@ Usage: bench/broadcast.sh [options]
   --runs N             of each, in turn (default 3)
   --bytes N            size of the file (default 1 GiB)
   --rate RATE          shape every link both ways, as tc writes it (1gbit)
+  --outward            shape only what leaves a host: in a chain nothing else comes in, and it halves what the shaping itself costs
   --congestion NAME    the hosts' congestion control of TCP (default cubic, as Linux has it; bbr costs all but ka several times the processor)
   --sink PATH          where receivers write; NAME in it becomes the receiver's number (default /dev/null)
   --kascade PATH       Kascade's program, which joins the tools
@@ -25,10 +26,11 @@ HELP
 }
 
 die() { echo "broadcast.sh: $*" >&2; exit 2; }
-nodes='1 4 16 32' tools='ka ka-verified ka-encrypted splice copy mbuffer nc star hash' runs=3 bytes=1073741824 rate='' sink=/dev/null kascade='' ka='' congestion=cubic
+nodes='1 4 16 32' tools='ka ka-verified ka-encrypted splice copy mbuffer nc star hash' runs=3 bytes=1073741824 rate='' sink=/dev/null kascade='' ka='' congestion=cubic outward=''
 while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) help; exit 0 ;;
+        --outward) outward=yes; shift; continue ;;
         --nodes | --tools | --runs | --bytes | --rate | --congestion | --sink | --kascade | --ka) [ $# -ge 2 ] || die "$1 needs a value" ;;
         *) die "unknown option '$1'; try --help" ;;
     esac

@@ -22,7 +22,7 @@ lay() {
         ip -n "${net}h$i" link set eth0 up
         ip netns exec "${net}h$i" sysctl -qw "net.ipv4.tcp_congestion_control=${congestion:-cubic}" # Linux's default, whatever this machine's is
         shape "${net}h$i" eth0
-        shape "$net" "p$i"
+        [ -n "${outward:-}" ] || shape "$net" "p$i"
     done
 }
 unlay() {

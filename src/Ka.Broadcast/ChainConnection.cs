@@ -100,7 +100,7 @@ sealed class ChainConnection : IDisposable
     }
 
     /// <summary>Waits until something can be received; throws when the peer is silent.</summary>
-    public void WaitReadable() => ((SocketWire)_socket).WaitReadable();
+    public void WaitReadable(int wanted) => ((SocketWire)_socket).WaitReadable(wanted);
 
     /// <summary>Moves what is there into a pipe; zero when it takes no more.</summary>
     public int Splice(Pipe into, int count) => ((SocketWire)_socket).ReceiveInto(into, count);

@@ -107,7 +107,7 @@ sealed class PipeStore : RingStore
             open = _segments[^1];
         }
         // Whoever splices holds the lock of the pipe: it must not wait for the network meanwhile, because others read from the same pipe.
-        from.WaitReadable();
+        from.WaitReadable(count);
         var moved = from.Splice(open.Pipe, count);
         lock (_gate)
         {
