@@ -1,0 +1,43 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using Ka.SystemTests.Deployments;
+
+namespace Ka.SystemTests.Broadcast;
+
+/// <summary>The command line as it is shipped: trimmed, and compiled in advance with the framework.</summary>
+[Trait("scope", "long")]
+public sealed class Published
+{
+    [Fact]
+    public async Task The_published_command_line_is_one_file_and_carries_a_file_to_another_process()
+    {
+        var directory = Directory.CreateTempSubdirectory("ka-published");
+        try
+        {
+            await RealLab.MustAsync("dotnet", ["publish", Path.Combine(RealLab.Repository(), "src", "Ka.Cli"), "-c", "Release", "-r", "linux-x64", "--self-contained", "-o", directory.FullName, "-v", "q", "-nologo"]);
+            Assert.Equal(["ka"], directory.EnumerateFiles().Select(f => f.Name).Where(n => !n.EndsWith(".pdb", StringComparison.Ordinal)));
+            var (ka, image, key, copy) = (At("ka"), At("image"), At("key"), At("copy"));
+            await File.WriteAllBytesAsync(image, RandomNumberGenerator.GetBytes(5_000_000), TestContext.Current.CancellationToken);
+            await RealLab.MustAsync(ka, ["bcast", "key", key]);
+            var place = $"127.0.0.1:{FreePort()}";
+            await Task.WhenAll(
+                RealLab.MustAsync(ka, ["bcast", "recv", "--from", place, "--key", key, "--name", "one", "--to", copy]),
+                RealLab.MustAsync(ka, ["bcast", "send", image, "--listen", place, "--key", key, "--count", "1"]));
+            Assert.Equal(await File.ReadAllBytesAsync(image, TestContext.Current.CancellationToken), await File.ReadAllBytesAsync(copy, TestContext.Current.CancellationToken));
+        }
+        finally
+        {
+            directory.Delete(recursive: true);
+        }
+
+        string At(string name) => Path.Combine(directory.FullName, name);
+    }
+
+    static int FreePort()
+    {
+        using var door = new TcpListener(IPAddress.Loopback, 0);
+        door.Start();
+        return ((IPEndPoint)door.LocalEndpoint).Port;
+    }
+}
