@@ -26,7 +26,7 @@ HELP
 }
 
 die() { echo "broadcast.sh: $*" >&2; exit 2; }
-nodes='1 4 16 32' tools='ka ka-verified ka-encrypted splice copy mbuffer nc star hash' runs=3 bytes=1073741824 rate='' sink=/dev/null kascade='' ka='' congestion=cubic outward=''
+nodes='1 4 16 32' tools='ka ka-verified ka-encrypted splice copy mbuffer nc star hash' runs=3 bytes=1073741824 rate='' sink=/dev/null kascade='' ka='' congestion='' outward=''
 while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) help; exit 0 ;;

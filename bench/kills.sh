@@ -52,6 +52,7 @@ while [ $# -gt 0 ]; do
     esac
     shift 2
 done
+first=${first:-$every}
 . bench/net.sh
 prepare
 
@@ -83,7 +84,7 @@ table() {
 if [ "$jobs" -gt 1 ]; then
     ending=TERM # jobs remove what they made
     for job in $(seq "$jobs"); do
-        bench/kills.sh "${asked[@]}" --ka "$ka" --jobs 1 --every $((every * jobs)) --part "$((${first:-$every} + every * (job - 1))):$work/runs$job" >/dev/null &
+        bench/kills.sh "${asked[@]}" --ka "$ka" --jobs 1 --every $((every * jobs)) --part "$((first + every * (job - 1))):$work/runs$job" >/dev/null &
         pids+=($!)
     done
     for pid in "${pids[@]}"; do wait "$pid" || true; done
@@ -137,7 +138,6 @@ if [ -n "$straggle" ]; then
     exit 0
 fi
 
-first=${first:-$every}
 base=$(undisturbed)
 echo "without any death: $base s" >&2
 turn=0

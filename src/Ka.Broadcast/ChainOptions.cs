@@ -11,7 +11,7 @@ public sealed record ChainOptions
     /// <summary>Bytes a node keeps for successors that come late or lag; at least four chunks are taken.</summary>
     public int RingBytes { get; init; } = 32 * 1024 * 1024;
 
-    /// <summary>Largest data frame in bytes, and the most that is handed on at once. What has come is handed on without waiting for more, so that pieces are this large only where the processor is what is slow.</summary>
+    /// <summary>Largest data frame in bytes, and the most that is handed on at once. Nobody waits for so much: pieces are this large only where the processor is what is slow.</summary>
     public int BlockBytes { get; init; } = 1024 * 1024;
 
     /// <summary>Moves bytes within the kernel (splice, tee, sendfile) where the machine can; else, or where it cannot, they are copied.</summary>

@@ -133,8 +133,6 @@ static partial class Kernel
     public const int NonBlocking = 0x800;
     public const int MovePages = 1;
     public const int DoNotWait = 2;
-    public const int Peek = 2;
-    public const short PollIn = 1;
     public const int SendNow = 0x40;
     public const int NoSignal = 0x4000;
     public const int MoreComes = 0x8000;
@@ -156,17 +154,6 @@ static partial class Kernel
 
     [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]
     public static partial nint Read(SafeHandle from, ref byte first, nint count);
-
-    /// <summary>An entry of poll(2).</summary>
-    public struct PollEntry
-    {
-        public int File;
-        public short Events;
-        public short Happened;
-    }
-
-    [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
-    public static partial int Poll(ref PollEntry entries, nuint count, int milliseconds);
 
     [LibraryImport("libc", EntryPoint = "recv", SetLastError = true)]
     public static partial nint Receive(SafeHandle from, ref byte first, nint count, int flags);

@@ -11,7 +11,7 @@ sealed partial class SocketWire
     const int Together = 256 * 1024;
 
     /// <summary>All the time that they get for it, which 256 KiB take at 0.5 Gbit/s.</summary>
-    const int TogetherMilliseconds = 4;
+    static readonly TimeSpan TogetherTime = TimeSpan.FromMilliseconds(4);
 
     int _lowWater = 1;
 
@@ -19,7 +19,7 @@ sealed partial class SocketWire
     public int Peek()
     {
         Span<byte> first = stackalloc byte[1];
-        return _socket.Receive(first, SocketFlags.Peek) == 0 ? -1 : first[0];
+        return ReceiveHere(first, SocketFlags.Peek) == 0 ? -1 : first[0];
     }
 
     /// <summary>Waits until there is something to receive, or the end; throws when there is nothing for <see cref="Wire.ReceiveTimeout"/>. What comes is given a moment to become as much as wanted.</summary>
@@ -29,8 +29,7 @@ sealed partial class SocketWire
         var there = _socket.Available;
         if (there == 0)
         {
-            Span<byte> first = stackalloc byte[1];
-            if (ReceiveHere(first, Kernel.Peek) == 0)
+            if (Peek() < 0)
             {
                 return;
             }
@@ -39,8 +38,7 @@ sealed partial class SocketWire
         if (there < wanted)
         {
             SetLowWater(wanted);
-            var waiting = new Kernel.PollEntry { File = (int)_socket.SafeHandle.DangerousGetHandle(), Events = Kernel.PollIn };
-            Kernel.Poll(ref waiting, 1, TogetherMilliseconds);
+            _socket.Poll(TogetherTime, SelectMode.SelectRead);
         }
     }
 
@@ -54,12 +52,16 @@ sealed partial class SocketWire
     }
 
     /// <summary>What <see cref="System.Net.Sockets.Socket.Receive(Span{byte}, SocketFlags)"/> does, with much less code: in a chain of processes on few processors it is cold each time.</summary>
-    int ReceiveHere(Span<byte> into, int flags)
+    int ReceiveHere(Span<byte> into, SocketFlags flags)
     {
+        if (!OperatingSystem.IsLinux())
+        {
+            return _socket.Receive(into, flags);
+        }
         SetLowWater(1);
         while (true)
         {
-            var count = Kernel.Receive(_socket.SafeHandle, ref MemoryMarshal.GetReference(into), into.Length, flags);
+            var count = Kernel.Receive(_socket.SafeHandle, ref MemoryMarshal.GetReference(into), into.Length, (int)flags);
             if (count >= 0)
             {
                 return (int)count;

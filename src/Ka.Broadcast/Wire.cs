@@ -89,7 +89,7 @@ sealed partial class SocketWire : Wire
         }
     }
 
-    public override int Receive(Span<byte> into) => OperatingSystem.IsLinux() ? ReceiveHere(into, 0) : _socket.Receive(into);
+    public override int Receive(Span<byte> into) => ReceiveHere(into, SocketFlags.None);
 
     public override int Send(ReadOnlySpan<byte> bytes) => _socket.Send(bytes);
 

@@ -13,22 +13,28 @@ sealed class ProgressReports : IDisposable
     public ProgressReports(ControlLine line, ChainOptions options, Func<ChainProgress> progress)
     {
         _line = line;
-        _every = options.World.Every(StandaloneSender.ReportPeriod, () => Say(() => new Progressed(progress()), isLast: false));
+        _every = options.World.Every(StandaloneSender.ReportPeriod, () => Report(progress()));
     }
 
-    public void End(ChainProgress progress, Fault? fault) => Say(() => new Ended(progress, fault?.Code.Text, fault?.Message), isLast: true);
+    public void End(ChainProgress progress, Fault? fault)
+    {
+        lock (_saying)
+        {
+            _hasEnded = true;
+            StandaloneReceiver.Say(_line, new Ended(progress, fault?.Code.Text, fault?.Message));
+        }
+    }
 
     public void Dispose() => _every.Dispose();
 
-    void Say(Func<ControlMessage> message, bool isLast)
+    void Report(ChainProgress progress)
     {
         lock (_saying)
         {
             if (!_hasEnded)
             {
-                StandaloneReceiver.Say(_line, message());
+                StandaloneReceiver.Say(_line, new Progressed(progress));
             }
-            _hasEnded |= isLast;
         }
     }
 }

@@ -1,7 +1,6 @@
-using System.Net;
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using Ka.SystemTests.Deployments;
+using Ka.SystemTests.Lab;
 
 namespace Ka.SystemTests.Broadcast;
 
@@ -20,7 +19,7 @@ public sealed class Published
             var (ka, image, key, copy) = (At("ka"), At("image"), At("key"), At("copy"));
             await File.WriteAllBytesAsync(image, RandomNumberGenerator.GetBytes(5_000_000), TestContext.Current.CancellationToken);
             await RealLab.MustAsync(ka, ["bcast", "key", key]);
-            var place = $"127.0.0.1:{FreePort()}";
+            var place = $"127.0.0.1:{FreePorts.One()}";
             await Task.WhenAll(
                 RealLab.MustAsync(ka, ["bcast", "recv", "--from", place, "--key", key, "--name", "one", "--to", copy]),
                 RealLab.MustAsync(ka, ["bcast", "send", image, "--listen", place, "--key", key, "--count", "1"]));
@@ -32,12 +31,5 @@ public sealed class Published
         }
 
         string At(string name) => Path.Combine(directory.FullName, name);
-    }
-
-    static int FreePort()
-    {
-        using var door = new TcpListener(IPAddress.Loopback, 0);
-        door.Start();
-        return ((IPEndPoint)door.LocalEndpoint).Port;
     }
 }

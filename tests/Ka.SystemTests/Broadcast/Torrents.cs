@@ -1,11 +1,11 @@
 using System.Diagnostics;
 using System.Net;
-using System.Net.Sockets;
 using System.Text;
 using Ka.Broadcast;
 using Ka.Broadcast.Torrent;
 using Ka.Protocol.Agents;
 using Ka.SystemTests.Agent;
+using Ka.SystemTests.Lab;
 
 namespace Ka.SystemTests.Broadcast;
 
@@ -17,7 +17,7 @@ public sealed class Torrents : IDisposable
     readonly string _root = Directory.CreateTempSubdirectory("ka-torrent").FullName;
     readonly HttpListener _http = new();
     readonly List<Process> _processes = [];
-    readonly string _tracker = $"http://127.0.0.1:{FreePort()}/announce/";
+    readonly string _tracker = $"http://127.0.0.1:{FreePorts.One()}/announce/";
 
     public Torrents() => Assert.SkipUnless(Environment.IsPrivilegedProcess, "needs root");
 
@@ -31,13 +31,6 @@ public sealed class Torrents : IDisposable
         }
         _http.Close();
         Directory.Delete(_root, recursive: true);
-    }
-
-    static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     /// <summary>Serves a tracker's answers over HTTP.</summary>
@@ -149,7 +142,7 @@ public sealed class Torrents : IDisposable
     {
         var (image, manifest) = Image(8 << 20);
         var metainfo = new Metainfo("image", manifest.Bytes, 1 << 20, Metainfo.PiecesOf(image, 1 << 20, CancellationToken.None), _tracker + Secret, IsPrivate: true);
-        var port = FreePort();
+        var port = FreePorts.One();
         Track(_ => Encoding.Latin1.GetBytes($"d8:intervali5e5:peers6:\u007f\0\0\u0001{(char)(port >> 8)}{(char)(port & 255)}e"));
         Seed(image, metainfo, port);
         using var node = Node();

@@ -1,9 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using Ka.SystemTests.Deployments;
+using Ka.SystemTests.Lab;
 
 namespace Ka.SystemTests.Schedulers;
 
@@ -74,7 +73,7 @@ sealed class SlurmCluster(string directory, string socket, string[] nodes, strin
             await File.WriteAllTextAsync(At(script), $"#!/bin/sh\nexec env KA_SCHEDULER_CONFIG='{At("scheduler.conf")}' '{Path.Combine(Scripts, script)}' \"$@\" 2>>'{At("scripts.log")}'\n");
             File.SetUnixFileMode(At(script), (UnixFileMode)0b111_101_101);
         }
-        var ports = FreePorts(nodes.Length + 1);
+        var ports = FreePorts.Several(nodes.Length + 1);
         await File.WriteAllTextAsync(SlurmConf, $"""
             ClusterName=ka
             SlurmctldHost=localhost(127.0.0.1)
@@ -107,17 +106,6 @@ sealed class SlurmCluster(string directory, string socket, string[] nodes, strin
         foreach (var node in nodes)
             Daemon("/usr/sbin/slurmd", "-D", "-b", "-N", node);
         await UntilAsync(async () => (await SlurmAsync("sinfo", "-h", "-o", "%D %T")).Output.Trim() == $"{nodes.Length} idle", "all nodes are idle");
-    }
-
-    static int[] FreePorts(int count)
-    {
-        var listeners = Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0)).ToArray();
-        foreach (var listener in listeners)
-            listener.Start();
-        var ports = listeners.Select(l => ((IPEndPoint)l.LocalEndpoint).Port).ToArray();
-        foreach (var listener in listeners)
-            listener.Stop();
-        return ports;
     }
 
     void Daemon(string program, params string[] words)
