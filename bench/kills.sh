@@ -60,7 +60,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/ka-kills-XXXXXX")
 runs=${runs:-$work/runs}
 export TMPDIR=$work # what a killed process leaves there goes with it
 : >"$runs"
-net=kak$$
+net=kak$$ window=6291456 # Linux's default: what lies in a dead one's kernel was sent for nothing
 most=$count
 ending=KILL
 pids=()
@@ -116,8 +116,16 @@ lost() { # lost FIRST LAST: who, outside of these, has not the image
         [ "$i" -ge "$1" ] && [ "$i" -le "$2" ] || cmp -s "$work/image" "$work/out$i" || echo "n$i"
     done
 }
-end() { # ends what is left
-    { wait "${pids[0]}" || true
+end() { # end FIRST LAST: waits until the others have all bytes or gave up, lets it be known that these died, and ends what is left
+    local i
+    for i in $(seq "$count"); do
+        [ "$i" -ge "$1" ] && [ "$i" -le "$2" ] || "$work/relay" await "$work/out$i" "$bytes" "${pids[i]}"
+    done
+    { for i in $(seq "$1" "$2"); do
+        ip -n "$net" link set "p$i" up
+        kill -KILL "${pids[i]}" || true
+    done
+    wait "${pids[0]}" || true
     for pid in "${pids[@]}"; do kill -KILL "$pid" || true; done
     wait || true; } 2>/dev/null
 }
@@ -159,13 +167,12 @@ for way in $how; do
                         *) die "unknown way '$way'" ;;
                     esac
                 done 2>/dev/null || true
-                end
+                end "$place" "$last"
                 missing=$(lost "$place" "$last" | tr '\n' ' ')
                 [ -z "$missing" ] || { echo "$way K=$k place $place at $percent %: lost $missing" >&2; cat "$work/said" >&2; }
                 extra=$(awk -v b="$base" -v t="$(took)" 'BEGIN { printf "%.2f", t - b }')
                 awk -v e="$extra" 'BEGIN { exit !(e > 1.5) }' && { echo "$way K=$k place $place at $percent %: +$extra s" >&2; cat "$work/said" >&2; }
-                awk -v r="$way $k $extra" -v g="$bytes" -v s="$(sent)" -v l="${missing:+lost}" 'BEGIN { printf "%s %.2f %s\n", r, s / g, l }' >>"$runs"
-                [ "$way" != cut ] || for victim in $(seq "$place" "$last"); do ip -n "$net" link set "p$victim" up; done
+                awk -v r="$way $k $extra" -v g="$bytes" -v s="$(sent)" -v l="${missing:+lost}" -v c="$place $percent" 'BEGIN { printf "%s %.2f %s %s\n", r, s / g, l ? l : "-", c }' >>"$runs"
             done
         done
         awk -v w="$way" -v k="$k" '$1 == w && $2 == k { n++; if ($3 > t) t = $3; if ($4 > s) s = $4; l += $5 == "lost" }

@@ -5,7 +5,7 @@ prepare() { # programs that are missing are installed, and ka is published where
     [ "$(id -u)" = 0 ] || die "network namespaces need root"
     . packaging/needs.sh
     needs broadcast
-    [ -n "$ka" ] || { dotnet publish src/Ka.Cli -c Release -r linux-x64 --self-contained -o artifacts/publish/bench -v q -nologo -clp:ErrorsOnly >&2; ka=$PWD/artifacts/publish/bench/ka; }
+    [ -n "$ka" ] || { packaging/publish.sh Ka.Cli artifacts/publish/bench >&2; ka=$PWD/artifacts/publish/bench/ka; }
 }
 address() { echo "10.78.$((($1 + 1) / 250)).$((($1 + 1) % 250 + (($1 + 1) >= 250)))"; }
 shape() { [ -z "$rate" ] || tc -n "$1" qdisc add dev "$2" root tbf rate "$rate" burst 256k latency 50ms; }
@@ -21,6 +21,7 @@ lay() {
         ip -n "${net}h$i" addr add "$(address "$i")/16" dev eth0
         ip -n "${net}h$i" link set eth0 up
         ip netns exec "${net}h$i" sysctl -qw "net.ipv4.tcp_congestion_control=${congestion:-cubic}" # Linux's default, whatever this machine's is
+        [ -z "${window:-}" ] || ip netns exec "${net}h$i" sysctl -qw "net.ipv4.tcp_rmem=4096 131072 $window"
         shape "${net}h$i" eth0
         [ -n "${outward:-}" ] || shape "$net" "p$i"
     done

@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 dir=$1
 shift
-agent=$here/artifacts/publish/Ka.Agent/release_linux-x64/ka-agent
+agent=$here/artifacts/publish/agent/ka-agent
 
 # Whether FILE exists and is newer than all of the rest.
 fresh() {
@@ -19,7 +19,7 @@ for image in "$@"; do
         minimal)
             fresh "$agent" "$here"/src/Ka.{Core,Protocol,Broadcast,Agent} || {
                 echo "publishing the agent"
-                dotnet publish "$here/src/Ka.Agent" -c Release -r linux-x64 -v q -nologo -clp:ErrorsOnly
+                "$here/packaging/publish.sh" Ka.Agent "$(dirname "$agent")"
                 touch "$agent"
             }
             fresh "$dir/minimal/initramfs.zst" "$agent" "$here/images" || {

@@ -1,5 +1,5 @@
 # Sourced by demo.sh and test.sh: installs what is missing on a Debian 12 machine, and says so.
-# Usage: needs SET…   (sets: lab, images, tests, broadcast)
+# Usage: needs SET…   (sets: lab, images, tests, broadcast, native)
 
 packages_of() {
     case $1 in
@@ -7,6 +7,7 @@ packages_of() {
         images) echo "zstd xz-utils gzip bzip2 lz4 cpio kmod binutils ca-certificates mmdebstrap fakeroot attr acl libcap2-bin grub-common fdisk e2fsprogs dosfstools mtools util-linux mount qemu-utils" ;;
         tests) echo "aria2 shim-signed grub-efi-amd64-signed clustershell python3 dnsmasq-base curl findutils mount e2fsprogs xfsprogs btrfs-progs dosfstools fdisk util-linux attr acl libcap2-bin systemd ifupdown python3-gi gir1.2-nm-1.0 slurm-wlm munge snmp snmpd" ;;
         broadcast) echo "iproute2 mbuffer netcat-openbsd gcc libc6-dev openssl" ;;
+        native) echo "gcc libc6-dev" ;;
     esac
 }
 

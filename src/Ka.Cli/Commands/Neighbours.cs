@@ -73,7 +73,7 @@ static class Neighbours
     }
 
     static string[] AgentArguments(string[] given) =>
-        given.Contains("--agent") || given.Contains("--help") || given.Contains("-h") || Find("ka-agent", "artifacts/publish/Ka.Agent/release_linux-x64/ka-agent") is not { } agent ? [] : ["--agent", agent];
+        given.Contains("--agent") || given.Contains("--help") || given.Contains("-h") || Find("ka-agent", "artifacts/publish/agent/ka-agent") is not { } agent ? [] : ["--agent", agent];
 
     static string? Program(string project, string name)
     {
