@@ -1,6 +1,6 @@
 #!/bin/bash
 # Kills K neighbours at every place of a chain of real processes, in each manner and at several moments; all others must have the image, bit by
-# bit. Makes its own namespaces and removes them. Needs root. The whole of it takes hours: options choose a part.
+# bit. Makes its own namespaces and removes them. Needs root. The whole of it takes an hour or more: options choose a part.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 cd "$here"

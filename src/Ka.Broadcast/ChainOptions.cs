@@ -8,8 +8,17 @@ public sealed record ChainOptions
     /// <summary>Where it all happens: the real machine, unless a simulation runs the protocol.</summary>
     internal BroadcastWorld World { get; init; } = BroadcastWorld.Real;
 
-    /// <summary>Bytes a node keeps for successors that come late or lag; at least four chunks are taken.</summary>
-    public int RingBytes { get; init; } = 32 * 1024 * 1024;
+    /// <summary>The least and the most of <see cref="RingBytes"/> that a person may ask for.</summary>
+    public const int LeastRing = 4 * 1024 * 1024, LargestRing = 1024 * 1024 * 1024;
+
+    /// <summary>
+    /// Bytes a node keeps for successors that come late or lag; at least four chunks are taken. Null for 32 MiB, and for 24 where all is encrypted: the
+    /// ring is then the process's own memory, which is to stay below 64 MiB.
+    /// </summary>
+    public int? RingBytes { get; init; }
+
+    /// <summary>What <see cref="RingBytes"/> comes to.</summary>
+    public int RingOf(bool isEncrypted) => RingBytes ?? (isEncrypted ? 24 : 32) * 1024 * 1024;
 
     /// <summary>Largest data frame in bytes, and the most that is handed on at once. Nobody waits for so much: pieces are this large only where the processor is what is slow.</summary>
     public int BlockBytes { get; init; } = 1024 * 1024;

@@ -18,7 +18,7 @@ public sealed class StripedNode : IDisposable
     {
         _manifest = manifest;
         _join = new StripeJoin(sink, links.Length, manifest.ChunkBytes, options.World);
-        var half = options with { RingBytes = options.RingBytes / links.Length };
+        var half = options with { RingBytes = options.RingOf(key.IsEncrypted) / links.Length };
         _parts =
         [
             .. links.Select((link, i) => new ChainNode(

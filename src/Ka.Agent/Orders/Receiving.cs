@@ -31,7 +31,7 @@ static class Receiving
         }
         await using (place)
         {
-            var ticket = new ChainTicket(key, manifest, Peers(order.Upstreams), order.Successors);
+            var ticket = new ChainTicket(key, manifest, Peers(order.Upstreams), order.Successors) { RingBytes = order.RingBytes };
             var outcome = !order.Stripes.IsDefaultOrEmpty
                 ? await ByStripes(order, ticket, place.Sink, context, report, cancel)
                 : order.Swarm is { } swarm
@@ -68,7 +68,8 @@ static class Receiving
             return Task.FromResult<OrderOutcome>(Fault.Of(FaultCodes.AgentProtocol, "The order to receive names other stripes than there are.", $"{order.Stripes.Length}"));
         }
         var links = order.Stripes.Select(s => new ChainLink(Peers(s.Upstreams), s.Successors));
-        var node = new StripedNode(ticket.Key, ticket.Manifest, [.. links], context.Chain, sink.Input, context.ChainOptions);
+        var options = context.ChainOptions with { RingBytes = ticket.RingBytes ?? context.ChainOptions.RingBytes };
+        var node = new StripedNode(ticket.Key, ticket.Manifest, [.. links], context.Chain, sink.Input, options);
         return Serving(node, new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
     }
 

@@ -5,6 +5,7 @@ using System.Net;
 using Ka.Broadcast;
 using Ka.Broadcast.Standalone;
 using Ka.Cli.Live;
+using Ka.Core.Documents;
 using Ka.Core.Faults;
 using Ka.Core.NodeSets;
 
@@ -127,8 +128,9 @@ static class BroadcastCommands
         var listen = new Option<string?>("--listen", "-l") { Description = "Address for the next in the chain (default: the one that reaches the sender)" };
         var to = new Option<string[]>("--to") { Description = "File, made anew, or block device that it is written to, or null; may be given several times" };
         var wait = new Option<int>("--wait") { Description = "Seconds to seek the sender", DefaultValueFactory = _ => 60 };
+        var ring = new Option<string?>("--ring") { Description = "Memory for what the next ones have not taken yet, such as 64MiB (default: 32MiB, encrypted 24MiB)" };
         var program = new Argument<string[]>("PROGRAM") { Description = "After --: a program that gets it as its input, with its arguments", Arity = ArgumentArity.ZeroOrMore };
-        var command = new Command("recv", "Receive what a sender sends, and pass it on to the next") { from, Key, name, listen, to, wait, program };
+        var command = new Command("recv", "Receive what a sender sends, and pass it on to the next") { from, Key, name, listen, to, wait, ring, program };
         command.SetAction(async (parsed, cancel) =>
         {
             if (!IPEndPoint.TryParse(parsed.GetValue(from)!, out var sender) || sender.Port == 0)
@@ -140,6 +142,8 @@ static class BroadcastCommands
                 return Terminal.Misused(bad);
             var words = parsed.GetValue(program) ?? [];
             var places = parsed.GetValue(to) ?? [];
+            if (RingOf(parsed.GetValue(ring), out var ringBytes) is { } unfit)
+                return Terminal.Misused(unfit);
             if (words.Length == 0 && places.Length == 0)
                 return Terminal.Misused("say where it goes: --to FILE, or -- PROGRAM ARGUMENTS, or both");
             ReceivingSink sink;
@@ -154,13 +158,25 @@ static class BroadcastCommands
             using (sink)
             {
                 var receiver = new StandaloneReceiver(new ReceiveRequest(
-                    sender, own, parsed.GetValue(name) ?? Environment.MachineName, key!, TimeSpan.FromSeconds(parsed.GetValue(wait)), ChainOptions.Default));
+                    sender, own, parsed.GetValue(name) ?? Environment.MachineName, key!, TimeSpan.FromSeconds(parsed.GetValue(wait)), ChainOptions.Default with { RingBytes = ringBytes }));
                 var fault = await receiver.Run(sink.Stream, cancel);
                 fault ??= await sink.Finish(cancel);
                 return fault is null ? ExitCodes.Done : Say(fault);
             }
         });
         return command;
+    }
+
+    /// <summary>Null, or what is wrong with the size.</summary>
+    static string? RingOf(string? text, out int? bytes)
+    {
+        bytes = null;
+        if (text is null)
+            return null;
+        if (!Quantity.TryParseSize(text, out var size) || size is < ChainOptions.LeastRing or > ChainOptions.LargestRing)
+            return $"--ring is '{text}', expected a size from 4MiB to 1GiB";
+        bytes = (int)size;
+        return null;
     }
 
     static string? KeyOf(ParseResult parsed, out BroadcastKey? key)

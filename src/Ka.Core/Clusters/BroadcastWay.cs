@@ -62,6 +62,9 @@ public sealed record BroadcastSettings(MulticastSettings? Multicast = null, Cust
     /// <summary>What is done with nodes that hold the others back.</summary>
     public StragglerRules Stragglers { get; init; } = StragglerRules.Default;
 
+    /// <summary>Bytes of an image that each node keeps for those it hands on to; null for the node's own choice.</summary>
+    public int? RingBytes { get; init; }
+
     /// <summary>Whether nodes and server encrypt what they send each other.</summary>
     public bool Encrypt { get; init; }
 }

@@ -74,6 +74,9 @@ public sealed record ReceiveImage(
     /// <summary>The archive keeps access lists as text only: GNU tar takes them with <c>--acls</c>, without which it takes those kept as attributes.</summary>
     public bool AclsAsText { get; init; }
 
+    /// <summary>Bytes that the node keeps of the stream for its successors; null for the agent's own choice.</summary>
+    public int? RingBytes { get; init; }
+
     /// <summary>The image comes in stripes, each by a tree of its own; empty for one stream.</summary>
     public ImmutableArray<StripeSources> Stripes { get; init; } = [];
 

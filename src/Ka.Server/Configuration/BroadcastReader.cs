@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Ka.Broadcast;
 using Ka.Core.Clusters;
 using Ka.Core.Documents;
 using Ka.Yaml;
@@ -14,10 +15,15 @@ static class BroadcastReader
     /// <param name="folder">Where a relative path of the site's program begins.</param>
     public static BroadcastSettings Read(YamlBinder binder, YamlSection file, string folder)
     {
-        var section = file.Section("broadcast", "multicast", "custom", "straggler", "floor", "encrypt");
+        var section = file.Section("broadcast", "multicast", "custom", "straggler", "floor", "encrypt", "ring");
         return new BroadcastSettings(
             section.Has("multicast") ? Multicast(section.Section("multicast", "group", "port", "ttl", "rate")) : null,
-            section.Has("custom") ? Custom(section, folder) : null) { Stragglers = Stragglers(section), Encrypt = section.Bool("encrypt", fallback: false) };
+            section.Has("custom") ? Custom(section, folder) : null)
+        {
+            Stragglers = Stragglers(section),
+            Encrypt = section.Bool("encrypt", fallback: false),
+            RingBytes = (int?)section.OptionalSize("ring", ChainOptions.LeastRing, ChainOptions.LargestRing),
+        };
     }
 
     static MulticastSettings Multicast(YamlSection section)

@@ -105,7 +105,7 @@ sealed class ImageBroadcast(
                 key, image.Sha256, image.Bytes, manifest.ChunkBytes, manifest.ChunkHashes, image.Kind, image.Compression,
                 [.. link.Upstreams.Select(Delivery.Address)], link.Successors,
                 new ImagePlaces(workflow, roster[index]).Of(part))
-            { AclsAsText = image.AclsAsText };
+            { AclsAsText = image.AclsAsText, RingBytes = workflow.Cluster.Broadcast.RingBytes };
             var (receive, not) = sending.For(index, place, plain);
             return receive is null ? not : await sending.FollowAsync(place, (seen, stop) => parts.Agents.GiveAsync(
                 roster[index], word, new OrderGiven(attempt.Order(word, index), (int)pace.Deadline.TotalSeconds, receive), stop, seen), token);

@@ -63,7 +63,7 @@ public sealed class FlowModel
         _scene = scene;
         _plan = FlowPlan.Of(scene.Way, scene.Nodes, scene.Arity);
         _stripes = _plan.Parents.Length;
-        var ring = scene.Options.RingBytes / _stripes;
+        var ring = scene.Options.RingOf(isEncrypted: false) / _stripes;
         _unit = Math.Clamp(scene.Bytes / _stripes / 256, 1, ring / 8);
         _rows = (int)Math.Max(1, (scene.Bytes + (_unit * _stripes) - 1) / (_unit * _stripes));
         _window = (int)Math.Max(1, ring / _unit);

@@ -51,7 +51,9 @@ sealed class LoopNode : IDisposable
     /// <summary>Another life of the agent on the same machine: it remembers nothing of its orders.</summary>
     public void Restart() => _context = new OrderContext(_context.Paths, _context.Firmware, Chain, _files, _context.ChainOptions);
 
-    public Task<OrderOutcome> Carry(AgentOrder order) => OrderBoard.Carry(order, _context, (_, _, _, _, _, _) => { }, CancellationToken.None);
+    public Task<OrderOutcome> Carry(AgentOrder order) => Carry(order, (_, _, _, _, _, _) => { }, CancellationToken.None);
+
+    public Task<OrderOutcome> Carry(AgentOrder order, Report report, CancellationToken cancel) => OrderBoard.Carry(order, _context, report, cancel);
 
     public async Task<OrderOutcome> MustCarry(AgentOrder order)
     {

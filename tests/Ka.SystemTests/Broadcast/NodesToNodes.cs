@@ -64,6 +64,22 @@ public sealed class NodesToNodes : IDisposable
     }
 
     [Fact]
+    public async Task A_node_holds_as_much_of_the_stream_as_its_order_says()
+    {
+        using var node = Node("node");
+        using var stop = new CancellationTokenSource();
+        RingSeen? seen = null;
+        void Report(string phase, long done, long? total, long bytesIn, long bytesOut, RingSeen? ring)
+        {
+            seen ??= ring;
+            stop.Cancel();
+        }
+        // Nobody gives anything: the source has not been told of the broadcast.
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => node.Carry(Order() with { RingBytes = 5 << 20 }, Report, stop.Token));
+        Assert.Equal(5 << 20, seen!.Capacity);
+    }
+
+    [Fact]
     public async Task A_node_deploys_from_two_trees()
     {
         Assert.True(BroadcastKey.TryParse(_key, out var key));

@@ -175,7 +175,22 @@ public abstract class ChainTests(bool zeroCopy)
         var outcome = await chain.Start(1);
         Assert.Null(outcome.Fault);
         chain.AssertDelivered(1);
-        Assert.Equal((8 * MiB) - chain.Options.RingBytes, chain.Source.Report(chain.Key)!.BytesOut);
+        Assert.Equal((8 * MiB) - chain.Options.RingBytes!.Value, chain.Source.Report(chain.Key)!.BytesOut);
+    }
+
+    [Theory]
+    [InlineData(false, null, 32 * MiB)]
+    [InlineData(true, null, 24 * MiB)]
+    [InlineData(false, 5 * MiB, 5 * MiB)]
+    [InlineData(true, 40 * MiB, 40 * MiB)]
+    [InlineData(false, MiB, 4 * MiB)]
+    public void A_node_holds_as_much_as_the_broadcast_says_and_four_chunks_at_least(bool isEncrypted, int? asked, int held)
+    {
+        Assert.True(BroadcastKey.TryParse(isEncrypted ? BroadcastKey.Encrypted(BroadcastKey.Create()) : BroadcastKey.Create(), out var key));
+        var manifest = new ImageManifest(100L * MiB, new string('0', 64), MiB, [.. Enumerable.Repeat(new string('0', 64), 100)]);
+        using var listener = new ChainListener(IPAddress.Loopback, 0, ChainOptions.Default);
+        using var node = new ChainNode(new ChainTicket(key, manifest, [LoopbackChain.Peer(1)], 1) { RingBytes = asked }, listener, Stream.Null, ChainOptions.Default);
+        Assert.Equal(held, node.Progress.RingCapacity);
     }
 
     [Fact]

@@ -94,8 +94,8 @@ public sealed class ReadingSites : IDisposable
     {
         Assert.Equal(BroadcastSettings.None, Read(Site, Gris).Site!.Clusters[0].Broadcast);
         Assert.Equal(
-            new BroadcastSettings(new MulticastSettings("239.192.75.1", 8484, 1, 50_000_000)) { Stragglers = new StragglerRules(StragglerPolicy.Evict, 20_000_000), Encrypt = true },
-            Read(Site, Gris + "\nbroadcast: {multicast: {group: 239.192.75.1, rate: 50mbit}, straggler: evict, floor: 20mbit, encrypt: true}").Site!.Clusters[0].Broadcast);
+            new BroadcastSettings(new MulticastSettings("239.192.75.1", 8484, 1, 50_000_000)) { Stragglers = new StragglerRules(StragglerPolicy.Evict, 20_000_000), Encrypt = true, RingBytes = 64 * 1024 * 1024 },
+            Read(Site, Gris + "\nbroadcast: {multicast: {group: 239.192.75.1, rate: 50mbit}, straggler: evict, floor: 20mbit, encrypt: true, ring: 64MiB}").Site!.Clusters[0].Broadcast);
     }
 
     [Theory]
@@ -124,6 +124,8 @@ public sealed class ReadingSites : IDisposable
     [InlineData("limits:", "broadcast: {straggler: kill}\nlimits:", "gris.yaml:13", "no policy for stragglers")]
     [InlineData("limits:", "broadcast: {floor: slow}\nlimits:", "gris.yaml:13", "no rate")]
     [InlineData("limits:", "broadcast: {encrypt: tls}\nlimits:", "gris.yaml:13", "encrypt")]
+    [InlineData("limits:", "broadcast: {ring: large}\nlimits:", "gris.yaml:13", "a size such as")]
+    [InlineData("limits:", "broadcast: {ring: 2GiB}\nlimits:", "gris.yaml:13", "a size from 4,194,304 to 1,073,741,824 bytes")]
     [InlineData("52:54:00:00:00:02", "52:54:00:00:00:01", "ka.yaml", "MAC 52:54:00:00:00:01 stands 2 times (gris-1, gris-2)")]
     [InlineData("10.0.0.12", "10.0.0.11", "ka.yaml", "address 10.0.0.11 stands 2 times")]
     public void An_error_in_a_cluster_is_said_at_its_place(string old, string wrong, string place, string says) => Refuses(Site, Gris.Replace(old, wrong), place, says);
