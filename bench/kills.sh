@@ -19,7 +19,7 @@ Usage: bench/kills.sh [options]
   --jobs N         so many cases at once, each with hosts of its own (default 1): quicker, but they take each other's processors, and times say less
   --bytes N        size of the image (default 64 MiB)
   --rate RATE      of every link both ways, as tc writes it (default 400mbit)
-  --straggle       instead: one node has a tenth of the rate, at each of --places
+  --straggle       instead: one node has a tenth of the rate, at each of --places; every byte is verified, but kept nowhere
   --ka PATH        another ka than the one that is published from this tree
 
 Prints a table: for each way and K the runs, those in which somebody who lived had not every byte, the most time beyond an undisturbed run, and
@@ -96,6 +96,7 @@ head -c "$bytes" /dev/urandom >"$work/image"
 "$ka" bcast key "$work/key"
 lay
 
+sink() { if [ -n "$straggle" ]; then echo /dev/null; else echo "$work/out$1"; fi; } # all hosts have one memory: a slow link is to be the only slow thing
 begin() { # starts all; pids[I] is the process of receiver I, pids[0] the sender
     local i at
     at=$(address 0):7200
@@ -104,7 +105,7 @@ begin() { # starts all; pids[I] is the process of receiver I, pids[0] the sender
     nsenter "--net=/run/netns/${net}h0" "$ka" bcast send "$work/image" --listen "$at" --key "$work/key" --count "$count" -q "$@" >"$work/said" 2>&1 </dev/null &
     pids[0]=$!
     for i in $(seq "$count"); do
-        nsenter "--net=/run/netns/${net}h$i" "$ka" bcast recv --from "$at" --key "$work/key" --name "n$i" --to "$work/out$i" >"$work/r$i.err" 2>&1 </dev/null &
+        nsenter "--net=/run/netns/${net}h$i" "$ka" bcast recv --from "$at" --key "$work/key" --name "n$i" --to "$(sink "$i")" >"$work/r$i.err" 2>&1 </dev/null &
         pids[i]=$!
     done
 }

@@ -76,6 +76,9 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
     /// <summary>How long the same node's link must look slow.</summary>
     static readonly TimeSpan Persistence = TimeSpan.FromMilliseconds(800);
 
+    /// <summary>The same where it gives next to nothing: the clearer it is, the less time it takes to be sure.</summary>
+    static readonly TimeSpan PersistenceOfCrawl = TimeSpan.FromMilliseconds(400);
+
     /// <summary>The same for what takes the bytes: every disk rests now and then.</summary>
     static readonly TimeSpan DiskPersistence = TimeSpan.FromSeconds(3);
 
@@ -87,6 +90,9 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
 
     /// <summary>A node is slow that gets less than this part of what is possible.</summary>
     const double Slow = 0.5;
+
+    /// <summary>A link crawls that gives less than this part of what is possible.</summary>
+    const double Crawl = 0.25;
 
     /// <summary>Those that stand aside are told so again, lest they wait for one who has died (<see cref="ChainOptions.Aside"/>).</summary>
     static readonly TimeSpan Renewal = TimeSpan.FromSeconds(3);
@@ -104,6 +110,9 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
 
         public double Peak { get; set; }
 
+        /// <summary>Over <see cref="PeakWindow"/>: whether it rests no more.</summary>
+        public double Lately { get; set; }
+
         public bool Ended { get; set; }
 
         public bool Named { get; set; }
@@ -120,6 +129,7 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
     readonly ImmutableArray<Seen> _nodes = [.. peers.Select(_ => new Seen())];
     readonly Dictionary<string, int> _places = peers.Select((p, i) => (Name: p.ToString(), i)).DistinctBy(p => p.Name).ToDictionary(p => p.Name, p => p.i);
     (int Place, SlowPart Part, TimeSpan Since)? _suspect;
+    TimeSpan? _crawlsSince;
     (TimeSpan At, double Rate)? _moved;
     double _others;
     TimeSpan _toldAt;
@@ -137,7 +147,8 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
         node.Rate = now > at ? (node.Head - head) / (now - at).TotalSeconds : 0;
         foreach (var (earlier, had) in node.Heads.Where(h => now - h.At >= PeakWindow))
         {
-            node.Peak = Math.Max(node.Peak, (node.Head - had) / (now - earlier).TotalSeconds);
+            node.Lately = (node.Head - had) / (now - earlier).TotalSeconds;
+            node.Peak = Math.Max(node.Peak, node.Lately);
         }
     }
 
@@ -191,13 +202,13 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
         }
         if (_suspect?.Place != suspect.Place || _suspect?.Part != suspect.Part)
         {
-            _suspect = (suspect.Place, suspect.Part, now);
+            (_suspect, _crawlsSince) = ((suspect.Place, suspect.Part, now), null);
         }
-        if (now - _suspect!.Value.Since < (suspect.Part == SlowPart.Disk ? DiskPersistence : Persistence))
+        var node = _nodes[suspect.Place];
+        if (!IsCertain(suspect, node, now))
         {
             return [];
         }
-        var node = _nodes[suspect.Place];
         if (!node.Named)
         {
             node.Named = true;
@@ -211,6 +222,17 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
             steps.Add((StragglerStep.Aside, suspect));
         }
         return steps.ToImmutable();
+    }
+
+    /// <summary>It has looked slow for long enough; a link that goes again is given the time to show it.</summary>
+    bool IsCertain(Straggler suspect, Seen node, TimeSpan now)
+    {
+        if (suspect.Part == SlowPart.Disk)
+        {
+            return now - _suspect!.Value.Since >= DiskPersistence;
+        }
+        _crawlsSince = Math.Max(suspect.Rate, node.Lately) < Crawl * suspect.Possible ? _crawlsSince ?? now : null;
+        return now - _crawlsSince >= PersistenceOfCrawl || (now - _suspect!.Value.Since >= Persistence && (suspect.Possible == 0 || node.Lately < Slow * suspect.Possible));
     }
 
     /// <summary>Few may stand aside, a step that did not help is the last, and near its end a node is let be.</summary>

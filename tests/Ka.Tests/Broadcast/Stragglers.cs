@@ -113,4 +113,37 @@ public class Stragglers
             Assert.Empty(watch.Look(now).Steps);
         }
     }
+
+    [Fact]
+    public void Who_gets_next_to_nothing_stands_aside_sooner_than_who_gets_some()
+    {
+        var (tenth, fourTenths) = (AsideAfter(t => t < 2 ? t : 2 + (0.1 * (t - 2))), AsideAfter(t => t < 2 ? t : 2 + (0.4 * (t - 2))));
+        Assert.True(tenth < 1.5, $"{tenth} s");
+        Assert.InRange(fourTenths, tenth + 0.3, 3);
+    }
+
+    [Fact]
+    public void A_link_that_rests_for_a_second_is_awaited() => Assert.Equal(double.PositiveInfinity, AsideAfter(t => t < 2 ? t : Math.Max(2, t - 1)));
+
+    /// <summary>How many seconds after the second second the node at place 5 is sent aside whose bytes come as told, where all before it get a ring full in a second.</summary>
+    static double AsideAfter(Func<double, double> rings)
+    {
+        const int ring = 1_000_000;
+        ImmutableArray<ChainPeer> peers = [.. Enumerable.Range(0, Nodes).Select(i => new ChainPeer($"n{i}", 1))];
+        var watch = new StragglerWatch(peers, ChainPlan.Of(peers, new ChainPeer("server", 1)), StragglerRules.Default);
+        for (var second = 0.0; second < 10; second += 0.1)
+        {
+            var now = TimeSpan.FromSeconds(second);
+            for (var i = 0; i < Nodes; i++)
+            {
+                var head = (long)(ring * (i < 5 ? second : rings(second)));
+                watch.Report(i, new ChainProgress(100 * ring, head, 0, head, head, 0, i == 0 ? "server:1" : peers[i - 1].ToString(), 1, 0) { RingCapacity = ring }, now);
+            }
+            if (watch.Look(now).Steps.Any(s => s is { Step: StragglerStep.Aside, Who.Place: 5 }))
+            {
+                return second - 2;
+            }
+        }
+        return double.PositiveInfinity;
+    }
 }
