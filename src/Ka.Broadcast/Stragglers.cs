@@ -128,8 +128,7 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
 
     readonly ImmutableArray<Seen> _nodes = [.. peers.Select(_ => new Seen())];
     readonly Dictionary<string, int> _places = peers.Select((p, i) => (Name: p.ToString(), i)).DistinctBy(p => p.Name).ToDictionary(p => p.Name, p => p.i);
-    (int Place, SlowPart Part, TimeSpan Since)? _suspect;
-    TimeSpan? _crawlsSince;
+    (int Place, SlowPart Part, TimeSpan Since, TimeSpan? CrawlsSince)? _suspect;
     (TimeSpan At, double Rate)? _moved;
     double _others;
     TimeSpan _toldAt;
@@ -200,12 +199,15 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
             _suspect = null;
             return [];
         }
-        if (_suspect?.Place != suspect.Place || _suspect?.Part != suspect.Part)
-        {
-            (_suspect, _crawlsSince) = ((suspect.Place, suspect.Part, now), null);
-        }
         var node = _nodes[suspect.Place];
-        if (!IsCertain(suspect, node, now))
+        var seen = _suspect is { } before && before.Place == suspect.Place && before.Part == suspect.Part ? before : (suspect.Place, suspect.Part, now, null);
+        seen.CrawlsSince = Math.Max(suspect.Rate, node.Lately) < Crawl * suspect.Possible ? seen.CrawlsSince ?? now : null;
+        _suspect = seen;
+        var isCertain = suspect.Part == SlowPart.Disk
+            ? now - seen.Since >= DiskPersistence
+            // A link that goes again is given the time to show it.
+            : now - seen.CrawlsSince >= PersistenceOfCrawl || (now - seen.Since >= Persistence && IsSlow(node.Lately, suspect.Possible));
+        if (!isCertain)
         {
             return [];
         }
@@ -222,17 +224,6 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
             steps.Add((StragglerStep.Aside, suspect));
         }
         return steps.ToImmutable();
-    }
-
-    /// <summary>It has looked slow for long enough; a link that goes again is given the time to show it.</summary>
-    bool IsCertain(Straggler suspect, Seen node, TimeSpan now)
-    {
-        if (suspect.Part == SlowPart.Disk)
-        {
-            return now - _suspect!.Value.Since >= DiskPersistence;
-        }
-        _crawlsSince = Math.Max(suspect.Rate, node.Lately) < Crawl * suspect.Possible ? _crawlsSince ?? now : null;
-        return now - _crawlsSince >= PersistenceOfCrawl || (now - _suspect!.Value.Since >= Persistence && (suspect.Possible == 0 || node.Lately < Slow * suspect.Possible));
     }
 
     /// <summary>Few may stand aside, a step that did not help is the last, and near its end a node is let be.</summary>
@@ -290,14 +281,15 @@ public sealed class StragglerWatch(ImmutableArray<ChainPeer> peers, ImmutableArr
                 continue; // it has what its source has
             }
             var possible = source is null ? (disk ? node.Peak : 0) : Before(place);
-            var isSlow = node.Rate < Slow * possible || node.Rate < rules.FloorBytesPerSecond;
-            if (isSlow && (found is null || node.Rate < found.Rate))
+            if (IsSlow(node.Rate, possible) && (found is null || node.Rate < found.Rate))
             {
                 found = new Straggler(place, disk ? SlowPart.Disk : SlowPart.Link, node.Rate, possible);
             }
         }
         return found;
     }
+
+    bool IsSlow(double rate, double possible) => rate < Slow * possible || rate < rules.FloorBytesPerSecond;
 
     /// <summary>The best rate that was seen at those from whom its bytes come.</summary>
     double Before(int place)

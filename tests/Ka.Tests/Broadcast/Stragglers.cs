@@ -125,12 +125,20 @@ public class Stragglers
     [Fact]
     public void A_link_that_rests_for_a_second_is_awaited() => Assert.Equal(double.PositiveInfinity, AsideAfter(t => t < 2 ? t : Math.Max(2, t - 1)));
 
+    [Fact]
+    public void Who_is_below_the_floor_stands_aside_even_where_it_gets_more_than_half()
+    {
+        static double Rings(double t) => t < 2 ? t : 2 + (0.6 * (t - 2));
+        Assert.Equal(double.PositiveInfinity, AsideAfter(Rings));
+        Assert.InRange(AsideAfter(Rings, StragglerRules.Default with { FloorBitsPerSecond = 5_600_000 }), 0.8, 3);
+    }
+
     /// <summary>How many seconds after the second second the node at place 5 is sent aside whose bytes come as told, where all before it get a ring full in a second.</summary>
-    static double AsideAfter(Func<double, double> rings)
+    static double AsideAfter(Func<double, double> rings, StragglerRules? rules = null)
     {
         const int ring = 1_000_000;
         ImmutableArray<ChainPeer> peers = [.. Enumerable.Range(0, Nodes).Select(i => new ChainPeer($"n{i}", 1))];
-        var watch = new StragglerWatch(peers, ChainPlan.Of(peers, new ChainPeer("server", 1)), StragglerRules.Default);
+        var watch = new StragglerWatch(peers, ChainPlan.Of(peers, new ChainPeer("server", 1)), rules ?? StragglerRules.Default);
         for (var second = 0.0; second < 10; second += 0.1)
         {
             var now = TimeSpan.FromSeconds(second);
