@@ -8,11 +8,7 @@ namespace Ka.Broadcast;
 /// <summary>What a node has to receive, and from whom.</summary>
 /// <param name="Upstreams">In order of preference; the last is the server, which holds every offset.</param>
 /// <param name="Successors">How many nodes the plan tells to ask this one first.</param>
-public sealed record ChainTicket(BroadcastKey Key, ImageManifest Manifest, ImmutableArray<ChainPeer> Upstreams, int Successors)
-{
-    /// <summary>Bytes of the ring, where the broadcast says it; else as <see cref="ChainOptions"/> has it.</summary>
-    public int? RingBytes { get; init; }
-}
+public sealed record ChainTicket(BroadcastKey Key, ImageManifest Manifest, ImmutableArray<ChainPeer> Upstreams, int Successors);
 
 /// <summary>
 /// A node of a chain: takes the stream from the first source that gives it, hands it on to successors as it comes, and gives only verified
@@ -45,7 +41,7 @@ public sealed class ChainNode : IChainContent, IDisposable
         _listener = listener;
         _options = options = options with { ZeroCopy = options.ZeroCopy && !ticket.Key.IsEncrypted };
         _sink = sink;
-        _ring = new ByteRing((int)Math.Max(ticket.RingBytes ?? options.RingOf(ticket.Key.IsEncrypted), 4L * ticket.Manifest.ChunkBytes), ticket.Manifest.Bytes, ticket.Successors, options);
+        _ring = new ByteRing((int)Math.Max(options.RingOf(ticket.Key.IsEncrypted), 4L * ticket.Manifest.ChunkBytes), ticket.Manifest.Bytes, ticket.Successors, options);
         _receiver = new ChainReceiver(ticket, _ring, options, Fail);
         _repair = new ChunkRepair(ticket, _ring, _receiver, options, Fail);
     }

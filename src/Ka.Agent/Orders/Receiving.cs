@@ -31,7 +31,7 @@ static class Receiving
         }
         await using (place)
         {
-            var ticket = new ChainTicket(key, manifest, Peers(order.Upstreams), order.Successors) { RingBytes = order.RingBytes };
+            var ticket = new ChainTicket(key, manifest, Peers(order.Upstreams), order.Successors);
             var outcome = !order.Stripes.IsDefaultOrEmpty
                 ? await ByStripes(order, ticket, place.Sink, context, report, cancel)
                 : order.Swarm is { } swarm
@@ -41,23 +41,23 @@ static class Receiving
                 : order.IsPlaced
                 ? await PlacedImage.Unpack(manifest, place.Sink, context, report, cancel)
                 : order.Multicast is { } multicast
-                ? await MulticastReceiving.Run(multicast, ticket, place.Sink, context, report, () => ByChain(order.Key, place.Sink, ticket, context, report, cancel), cancel)
-                : await ByChain(order.Key, place.Sink, ticket, context, report, cancel);
+                ? await MulticastReceiving.Run(multicast, ticket, place.Sink, context, report, () => ByChain(order, place.Sink, ticket, context, report, cancel), cancel)
+                : await ByChain(order, place.Sink, ticket, context, report, cancel);
             return outcome.Fault is null && await place.Done(cancel) is { } fault ? fault : outcome;
         }
     }
 
-    static async Task<OrderOutcome> ByChain(string key, IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
+    static async Task<OrderOutcome> ByChain(ReceiveImage order, IImageSink sink, ChainTicket ticket, OrderContext context, Report report, CancellationToken cancel)
     {
-        var node = new ChainNode(ticket, context.Chain, sink.Input, context.ChainOptions);
-        context.Receptions[key] = node;
+        var node = new ChainNode(ticket, context.Chain, sink.Input, Options(order, context));
+        context.Receptions[order.Key] = node;
         try
         {
             return await Serving(node, new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
         }
         finally
         {
-            context.Receptions.TryRemove(key, out _);
+            context.Receptions.TryRemove(order.Key, out _);
         }
     }
 
@@ -68,8 +68,7 @@ static class Receiving
             return Task.FromResult<OrderOutcome>(Fault.Of(FaultCodes.AgentProtocol, "The order to receive names other stripes than there are.", $"{order.Stripes.Length}"));
         }
         var links = order.Stripes.Select(s => new ChainLink(Peers(s.Upstreams), s.Successors));
-        var options = context.ChainOptions with { RingBytes = ticket.RingBytes ?? context.ChainOptions.RingBytes };
-        var node = new StripedNode(ticket.Key, ticket.Manifest, [.. links], context.Chain, sink.Input, options);
+        var node = new StripedNode(ticket.Key, ticket.Manifest, [.. links], context.Chain, sink.Input, Options(order, context));
         return Serving(node, new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
     }
 
@@ -87,6 +86,8 @@ static class Receiving
         var node = new SwarmNode(new SwarmTicket(ticket.Key, ticket.Manifest, link, Peer(swarm.Server)), context.Chain, store, sink.Input, context.ChainOptions);
         return await Serving(new InOrder(node, store, place), new Reception(node.Receive, () => node.Progress), node.Linger, sink, context, report, cancel);
     }
+
+    static ChainOptions Options(ReceiveImage order, OrderContext context) => context.ChainOptions with { RingBytes = order.RingBytes ?? context.ChainOptions.RingBytes };
 
     static ImmutableArray<ChainPeer> Peers(ImmutableArray<PeerAddress> addresses) => [.. addresses.Select(Peer)];
 

@@ -140,10 +140,10 @@ static class BroadcastCommands
                 return Terminal.Misused($"--listen is '{address}', expected an address");
             if (KeyOf(parsed, out var key) is { } bad)
                 return Terminal.Misused(bad);
-            var words = parsed.GetValue(program) ?? [];
-            var places = parsed.GetValue(to) ?? [];
             if (RingOf(parsed.GetValue(ring), out var ringBytes) is { } unfit)
                 return Terminal.Misused(unfit);
+            var words = parsed.GetValue(program) ?? [];
+            var places = parsed.GetValue(to) ?? [];
             if (words.Length == 0 && places.Length == 0)
                 return Terminal.Misused("say where it goes: --to FILE, or -- PROGRAM ARGUMENTS, or both");
             ReceivingSink sink;

@@ -189,7 +189,7 @@ public abstract class ChainTests(bool zeroCopy)
         Assert.True(BroadcastKey.TryParse(isEncrypted ? BroadcastKey.Encrypted(BroadcastKey.Create()) : BroadcastKey.Create(), out var key));
         var manifest = new ImageManifest(100L * MiB, new string('0', 64), MiB, [.. Enumerable.Repeat(new string('0', 64), 100)]);
         using var listener = new ChainListener(IPAddress.Loopback, 0, ChainOptions.Default);
-        using var node = new ChainNode(new ChainTicket(key, manifest, [LoopbackChain.Peer(1)], 1) { RingBytes = asked }, listener, Stream.Null, ChainOptions.Default);
+        using var node = new ChainNode(new ChainTicket(key, manifest, [LoopbackChain.Peer(1)], 1), listener, Stream.Null, ChainOptions.Default with { RingBytes = asked });
         Assert.Equal(held, node.Progress.RingCapacity);
     }
 
