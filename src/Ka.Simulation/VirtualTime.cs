@@ -6,6 +6,7 @@ public sealed class VirtualTime : TimeProvider
     readonly PriorityQueue<VirtualTimer, (long Due, long Order)> _timers = new();
     long _now;
     long _order;
+    long _wallAhead;
 
     public TimeSpan Elapsed => TimeSpan.FromTicks(_now);
 
@@ -13,7 +14,7 @@ public sealed class VirtualTime : TimeProvider
 
     public override long GetTimestamp() => _now;
 
-    public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch.AddTicks(_now);
+    public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch.AddTicks(_now + _wallAhead);
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
@@ -22,6 +23,12 @@ public sealed class VirtualTime : TimeProvider
         return timer;
     }
 
+    /// <summary>Somebody sets the wall clock: neither timestamps nor timers move.</summary>
+    public void SetWallForward(TimeSpan step) => _wallAhead += step.Ticks;
+
+    /// <summary>The process is stopped and goes on: time has passed, and what was due meanwhile fires only now.</summary>
+    public void Suspend(TimeSpan length) => _now += length.Ticks;
+
     /// <summary>Moves the clock to the next timer and fires it. False when none is armed.</summary>
     public bool FireNext()
     {
@@ -29,7 +36,7 @@ public sealed class VirtualTime : TimeProvider
         {
             if (timer.Order != at.Order)
                 continue; // changed or disposed since it was queued
-            _now = at.Due;
+            _now = Math.Max(_now, at.Due);
             timer.Fire();
             return true;
         }

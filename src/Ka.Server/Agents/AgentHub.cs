@@ -17,6 +17,9 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
     /// <summary>An agent of which nothing was heard for this long is lost. It sends a pulse every two seconds.</summary>
     public static readonly TimeSpan Silence = TimeSpan.FromSeconds(20);
 
+    /// <summary>How long agents that had checked in before this server started may take to come back: thousands of them do at once.</summary>
+    public static readonly TimeSpan Return = TimeSpan.FromSeconds(60);
+
     /// <summary>Three pulses: whoever sent none for so long has left, though its connection may not have been missed yet.</summary>
     static readonly TimeSpan Fresh = TimeSpan.FromSeconds(6);
 
@@ -41,7 +44,7 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
             _byNode.Remove((workflow, node), out old);
             if (old is not null)
                 _byNonce.Remove(old.Nonce);
-            var session = new AgentSession(workflow, node, nonce, clock.GetUtcNow()) { SecretHash = secretHash, IsProved = secretHash is not null };
+            var session = new AgentSession(workflow, node, nonce, clock.GetTimestamp(), secretHash is null ? Silence : Return) { SecretHash = secretHash, IsProved = secretHash is not null };
             _byNonce[nonce] = session;
             _byNode[(workflow, node)] = session;
         }
@@ -60,8 +63,8 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
                 _byNonce.Remove(session.Nonce);
                 _byNode.Remove((session.Workflow, session.Node));
                 _resting.Remove(session.Node);
-                if (session is { SecretHash: { } hash, Link: not null } && clock.GetUtcNow() - session.LastSeen < Fresh)
-                    _resting[session.Node] = new RestingAgent(session.Nonce, hash, clock.GetUtcNow());
+                if (session is { SecretHash: { } hash, Link: not null } && clock.GetElapsedTime(session.HeardAt) < Fresh)
+                    _resting[session.Node] = new RestingAgent(session.Nonce, hash, clock.GetTimestamp());
             }
         }
         foreach (var session in ended)
@@ -72,7 +75,7 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
     public RestingAgent? RestingOn(string node)
     {
         lock (_gate)
-            return _resting.TryGetValue(node, out var resting) && clock.GetUtcNow() - resting.SeenAt < 2 * RestingPeriod + Silence ? resting : null;
+            return _resting.TryGetValue(node, out var resting) && clock.GetElapsedTime(resting.SeenAt) < 2 * RestingPeriod + Silence ? resting : null;
     }
 
     /// <summary>Whether this is a resting agent; then it was just seen. Called under the lock.</summary>
@@ -81,7 +84,7 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
         foreach (var (node, resting) in _resting)
             if (resting.Nonce == hello.BootNonce && hello.Session is { } secret && Same(ServerSecrets.Hash(secret), resting.SecretHash))
             {
-                _resting[node] = resting with { SeenAt = clock.GetUtcNow() };
+                _resting[node] = resting with { SeenAt = clock.GetTimestamp() };
                 return true;
             }
         return false;
@@ -136,12 +139,13 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
         {
             if (session.Link is { } link)
                 await link.SendAsync(order, cancel);
+            var silence = new SilenceWatch(session, clock);
             while (!pending.Result.Task.IsCompleted)
             {
                 await Task.WhenAny(pending.Result.Task, Task.Delay(TimeSpan.FromSeconds(1), clock, cancel));
                 cancel.ThrowIfCancellationRequested();
-                if (clock.GetUtcNow() - session.LastSeen > Silence)
-                    return Lost(order.Id, $"nothing was heard of the agent for {Silence.TotalSeconds:0} s");
+                if (silence.IsOver())
+                    return Lost(order.Id, $"nothing was heard of the agent for {session.Patience.TotalSeconds:0} s");
             }
             return await pending.Result.Task;
         }
@@ -231,7 +235,7 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
             session.Link?.Abort();
             session.Link = link;
             session.ChainPort = hello.ChainPort;
-            session.LastSeen = clock.GetUtcNow();
+            session.Hear(clock.GetTimestamp());
             return (session, new AgentWelcome(session.Node, secret));
         }
     }
@@ -241,9 +245,9 @@ public sealed partial class AgentHub(NodeTable table, ServerSecrets secrets, Tim
 
     void Hear(AgentSession session, AgentMessage message, AgentLink link)
     {
+        session.Hear(clock.GetTimestamp());
         lock (_gate)
             session.IsProved |= session.Link == link;
-        session.LastSeen = clock.GetUtcNow();
         switch (message)
         {
             case AgentProgress progress:

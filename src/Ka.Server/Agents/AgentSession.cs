@@ -15,8 +15,12 @@ sealed class PendingOrder(OrderGiven order, Action<AgentProgress> progress)
 }
 
 /// <summary>One boot of one node into the minimal environment, over all connections of its agent. Guarded by the hub's lock.</summary>
-sealed class AgentSession(string workflow, string node, string nonce, DateTimeOffset now)
+/// <param name="now">Timestamp of the hub's clock.</param>
+/// <param name="patience">How long the agent may take to be heard for the first time.</param>
+sealed class AgentSession(string workflow, string node, string nonce, long now, TimeSpan patience)
 {
+    long _heardAt = now;
+
     public string Workflow => workflow;
 
     public string Node => node;
@@ -33,16 +37,55 @@ sealed class AgentSession(string workflow, string node, string nonce, DateTimeOf
 
     public int ChainPort { get; set; }
 
-    public DateTimeOffset LastSeen { get; set; } = now;
+    /// <summary>Timestamp of the hub's clock: of the latest message, else of when the agent was expected.</summary>
+    public long HeardAt => Volatile.Read(ref _heardAt);
+
+    /// <summary>An agent of which nothing was heard for longer is lost.</summary>
+    public TimeSpan Patience { get; private set; } = patience;
+
+    /// <summary>The agent has just said something.</summary>
+    public void Hear(long at)
+    {
+        Volatile.Write(ref _heardAt, at);
+        Patience = AgentHub.Silence;
+    }
 
     public Dictionary<string, PendingOrder> Orders { get; } = new(StringComparer.Ordinal);
 
     public TaskCompletionSource Arrived { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 }
 
+/// <summary>
+/// For how long nothing was heard of an agent, asked about every second: neither a wall clock that is set nor a server that was itself
+/// stopped for a while makes an agent silent.
+/// </summary>
+sealed class SilenceWatch(AgentSession session, TimeProvider clock)
+{
+    /// <summary>The most that one look counts: who looks later than that did not listen either.</summary>
+    static readonly TimeSpan Look = AgentProtocol.PulsePeriod;
+
+    long _heard = session.HeardAt;
+    long _lookedAt = clock.GetTimestamp();
+
+    // A silence from before the watch may be the server's own: the agent has time for some pulses yet.
+    TimeSpan _silent = Least(clock.GetElapsedTime(session.HeardAt), session.Patience - (3 * Look));
+
+    /// <summary>Whether the agent is lost by now.</summary>
+    public bool IsOver()
+    {
+        var (heard, now) = (session.HeardAt, clock.GetTimestamp());
+        _silent = heard == _heard ? _silent + Least(clock.GetElapsedTime(_lookedAt, now), Look) : TimeSpan.Zero;
+        (_heard, _lookedAt) = (heard, now);
+        return _silent > session.Patience;
+    }
+
+    static TimeSpan Least(TimeSpan a, TimeSpan b) => a < b ? a : b;
+}
+
 /// <summary>An agent whose workflow has ended and that still runs.</summary>
 /// <param name="SecretHash">SHA-256 of its session secret.</param>
-public sealed record RestingAgent(string Nonce, string SecretHash, DateTimeOffset SeenAt);
+/// <param name="SeenAt">Timestamp of the hub's clock.</param>
+public sealed record RestingAgent(string Nonce, string SecretHash, long SeenAt);
 
 /// <summary>A WebSocket with an agent; sends one message at a time.</summary>
 sealed class AgentLink(WebSocket socket) : IDisposable

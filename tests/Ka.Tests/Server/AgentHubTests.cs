@@ -180,13 +180,59 @@ public sealed class AgentHubTests : IDisposable
     {
         _hub.Expect("D-A", "gris-1", "nonce", null);
         await using var agent = await ConnectAsync(Hello("nonce"));
-        var given = _hub.GiveAsync("D-A", "gris-1", new OrderGiven("o", 600, new SyncTarget(true)), _ => { }, Cancel);
+        var given = GiveAsync();
         Assert.IsType<OrderGiven>(await agent.ReadAsync());
+        await LostAsync(given, AgentHub.Silence);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Neither_a_wall_clock_that_is_set_nor_a_server_that_was_stopped_loses_an_agent(bool isStopped)
+    {
+        _hub.Expect("D-A", "gris-1", "nonce", null);
+        await using var agent = await ConnectAsync(Hello("nonce"));
+        var given = GiveAsync();
+        Assert.IsType<OrderGiven>(await agent.ReadAsync());
+        if (isStopped)
+            _clock.Suspend(TimeSpan.FromMinutes(10));
+        else
+            _clock.SetWallForward(TimeSpan.FromHours(1));
+        var from = _clock.Elapsed;
+        await LostAsync(given, from + AgentHub.Silence - TimeSpan.FromSeconds(2));
+    }
+
+    [Fact]
+    public async Task After_a_start_of_the_server_agents_have_a_minute_to_come_back()
+    {
+        _hub.Expect("D-A", "gris-1", "nonce", ServerSecrets.Hash("kept"));
+        await LostAsync(GiveAsync(), AgentHub.Return);
+        var from = _clock.Elapsed;
+        await using (var back = await ConnectAsync(Hello("nonce") with { Credential = null, Session = "kept" }))
+            Assert.IsType<AgentWelcome>(back.Answer);
+        await LostAsync(GiveAsync(), from + AgentHub.Silence);
+    }
+
+    [Fact]
+    public async Task An_agent_that_was_gone_before_its_order_is_waited_for_some_pulses_only()
+    {
+        _hub.Expect("D-A", "gris-1", "nonce", null);
+        await CheckInAsync("nonce");
+        _clock.Suspend(TimeSpan.FromHours(1));
+        var from = _clock.Elapsed;
+        await LostAsync(GiveAsync(), from + (3 * AgentProtocol.PulsePeriod));
+    }
+
+    Task<AgentResult> GiveAsync() => _hub.GiveAsync("D-A", "gris-1", new OrderGiven("o", 600, new SyncTarget(true)), _ => { }, Cancel);
+
+    /// <summary>Lets time pass until the order is given up, which is two looks after this at most.</summary>
+    async Task LostAsync(Task<AgentResult> given, TimeSpan after)
+    {
         while (!given.IsCompleted)
             if (!_clock.FireNext())
                 await Task.Yield();
         Assert.Equal(FaultCodes.AgentLost.Text, (await given).Fault?.Code);
-        Assert.InRange(_clock.Elapsed, AgentHub.Silence, AgentHub.Silence * 2);
+        Assert.InRange(_clock.Elapsed, after, after + TimeSpan.FromSeconds(3));
     }
 
     [Fact]
