@@ -156,10 +156,9 @@ public abstract class ChainTests(bool zeroCopy)
     [Fact]
     public async Task Without_the_key_nothing_is_given()
     {
-        var options = LoopbackChain.Quick with { Join = TimeSpan.FromMilliseconds(100), Stall = TimeSpan.FromMilliseconds(400) };
-        using var chain = Chain(MiB, nodes: 2, options);
+        using var chain = Chain(MiB, nodes: 2);
         var good = chain.Start(0);
-        var bad = chain.Start(1, key: BroadcastKey.Create());
+        var bad = chain.Start(1, BroadcastKey.Create(), LoopbackChain.Hasty);
         Assert.Null((await good).Fault);
         var outcome = await bad;
         Assert.Equal(FaultCodes.BroadcastUnreachable, outcome.Fault!.Code);

@@ -13,8 +13,6 @@ public class EncryptedChains
 {
     const int MiB = 1024 * 1024;
 
-    static readonly ChainOptions Hasty = LoopbackChain.Quick with { Join = TimeSpan.FromMilliseconds(300), Stall = TimeSpan.FromMilliseconds(600) };
-
     static LoopbackChain Chain(int bytes, int nodes, ChainOptions options) => new(bytes, nodes, options, isEncrypted: true);
 
     [Fact]
@@ -49,9 +47,9 @@ public class EncryptedChains
     [Fact]
     public async Task Who_asks_in_the_clear_gets_nothing_though_it_knows_the_secret()
     {
-        using var chain = Chain(MiB, nodes: 2, Hasty);
+        using var chain = Chain(MiB, nodes: 2, LoopbackChain.Quick);
         var good = chain.Start(0);
-        var bad = await chain.Start(1, key: chain.Key["tls-".Length..]);
+        var bad = await chain.Start(1, chain.Key["tls-".Length..], LoopbackChain.Hasty);
         Assert.Null((await good).Fault);
         Assert.Equal(FaultCodes.BroadcastUnreachable, bad.Fault!.Code);
         Assert.Equal(0, bad.Progress.BytesIn);
@@ -60,13 +58,16 @@ public class EncryptedChains
     [Fact]
     public async Task Who_stands_between_with_a_certificate_of_its_own_is_found_out()
     {
-        using var chain = Chain(MiB, nodes: 1, Hasty);
+        using var chain = Chain(MiB, nodes: 1, LoopbackChain.Quick);
         using var between = new Relay(chain.Server, Relay.Certificate());
         chain.Links = ChainPlan.Of([LoopbackChain.Peer(chain.Listeners[0].Port)], LoopbackChain.Peer(between.Port));
-        var outcome = await chain.Start(0);
-        Assert.True(between.Seen.Length > 0, "both sides spoke to it");
-        Assert.Equal(FaultCodes.BroadcastUnreachable, outcome.Fault!.Code);
-        Assert.Equal(0, outcome.Progress.BytesIn);
+        do
+        {
+            var outcome = await chain.Start(0, options: LoopbackChain.Hasty);
+            Assert.Equal(FaultCodes.BroadcastUnreachable, outcome.Fault!.Code);
+            Assert.Equal(0, outcome.Progress.BytesIn);
+        }
+        while (between.Seen.Length == 0); // a busy machine did not let both sides speak to it
     }
 
     [Fact]

@@ -44,6 +44,9 @@ sealed class LoopbackChain : IDisposable
         ProbeGrace = TimeSpan.FromSeconds(30),
     };
 
+    /// <summary>For a node that is to get nothing: it gives up soon, and the others have their time.</summary>
+    public static readonly ChainOptions Hasty = Quick with { Join = TimeSpan.FromMilliseconds(300), Stall = TimeSpan.FromMilliseconds(600) };
+
     readonly string _file = Path.GetTempFileName();
 
     /// <param name="zeroCopy">Bytes stay in the kernel; else they are copied.</param>
@@ -86,10 +89,12 @@ sealed class LoopbackChain : IDisposable
 
     public static ChainPeer Peer(int port) => new("127.0.0.1", port);
 
-    public Task<ChainOutcome> Start(int node, string? key = null)
+    /// <param name="key">Another than the chain's.</param>
+    /// <param name="options">Other than what all have.</param>
+    public Task<ChainOutcome> Start(int node, string? key = null, ChainOptions? options = null)
     {
         Assert.True(BroadcastKey.TryParse(key ?? Key, out var parsed));
-        Nodes[node] = new ChainNode(new ChainTicket(parsed, Manifest, Links[node].Upstreams, Links[node].Successors), Listeners[node], Sinks[node], Options);
+        Nodes[node] = new ChainNode(new ChainTicket(parsed, Manifest, Links[node].Upstreams, Links[node].Successors), Listeners[node], Sinks[node], options ?? Options);
         return Nodes[node].Receive(CancellationToken.None);
     }
 
