@@ -223,24 +223,12 @@ public sealed class AgentHubTests : IDisposable
         await LostAsync(GiveAsync(), from + (3 * AgentProtocol.PulsePeriod));
     }
 
-    Task<AgentResult> GiveAsync() => _hub.GiveAsync("D-A", "gris-1", new OrderGiven("o", 600, new SyncTarget(true)), _ => { }, Cancel);
-
-    /// <summary>Lets time pass until the order is given up, which is two looks after this at most.</summary>
-    async Task LostAsync(Task<AgentResult> given, TimeSpan after)
-    {
-        while (!given.IsCompleted)
-            if (!_clock.FireNext())
-                await Task.Yield();
-        Assert.Equal(FaultCodes.AgentLost.Text, (await given).Fault?.Code);
-        Assert.InRange(_clock.Elapsed, after, after + TimeSpan.FromSeconds(3));
-    }
-
     [Fact]
     public async Task An_order_of_a_node_that_is_booted_anew_is_lost_at_once()
     {
         _hub.Expect("D-A", "gris-1", "nonce", null);
         await using var agent = await ConnectAsync(Hello("nonce"));
-        var given = _hub.GiveAsync("D-A", "gris-1", new OrderGiven("o", 600, new SyncTarget(true)), _ => { }, Cancel);
+        var given = GiveAsync();
         _hub.Expect("D-A", "gris-1", "again", null);
         Assert.Equal(FaultCodes.AgentLost.Text, (await given).Fault?.Code);
         Assert.Equal(FaultCodes.AgentLost.Text, (await _hub.GiveAsync("D-B", "gris-1", new OrderGiven("p", 1, new SyncTarget(true)), _ => { }, Cancel)).Fault?.Code);
@@ -269,10 +257,22 @@ public sealed class AgentHubTests : IDisposable
         return Assert.IsType<AgentWelcome>(agent.Answer).Session;
     }
 
+    Task<AgentResult> GiveAsync(string id = "o") => _hub.GiveAsync("D-A", "gris-1", new OrderGiven(id, 600, new SyncTarget(true)), _ => { }, Cancel);
+
+    /// <summary>Lets time pass until the order is given up, which is two looks after this at most.</summary>
+    async Task LostAsync(Task<AgentResult> given, TimeSpan after)
+    {
+        while (!given.IsCompleted)
+            if (!_clock.FireNext())
+                await Task.Yield();
+        Assert.Equal(FaultCodes.AgentLost.Text, (await given).Fault?.Code);
+        Assert.InRange(_clock.Elapsed, after, after + TimeSpan.FromSeconds(3));
+    }
+
     /// <summary>The agent carries out an order, so that it has used its session.</summary>
     async Task ProveAsync(Agent agent)
     {
-        var given = _hub.GiveAsync("D-A", "gris-1", new OrderGiven("first", 600, new SyncTarget(true)), _ => { }, Cancel);
+        var given = GiveAsync("first");
         Assert.IsType<OrderGiven>(await agent.ReadAsync());
         await agent.SayAsync(new AgentResult("first", null, 0));
         Assert.Null((await given).Fault);
