@@ -25,7 +25,7 @@ static class Following
             Console.Error.WriteLine($"ka: {operation.Id} goes on; watch it: ka ops watch {operation.Id}   stop it: ka ops cancel {operation.Id}");
             return (over.IsCancellationRequested ? ExitCodes.StillRunning : ExitCodes.Left, null);
         }
-        var ended = await EndedAsync(server, operation.Id, cancel);
+        var ended = await server.GetAsync($"api/v1/operations/{operation.Id}", RestJson.Default.OperationReply, cancel);
         if (ended.Value is not { } result)
             return (Terminal.Say(ended.Problem!), null);
         if (Common.IsJson(parsed))
@@ -35,18 +35,6 @@ static class Following
         else
             Summary.Print(result);
         return (ExitCodes.OfState(result.State), result);
-    }
-
-    /// <summary>The last event comes a moment before the operation is closed.</summary>
-    static async Task<Answer<OperationReply>> EndedAsync(Server server, string id, CancellationToken cancel)
-    {
-        while (true)
-        {
-            var reply = await server.GetAsync($"api/v1/operations/{id}", RestJson.Default.OperationReply, cancel);
-            if (reply.Value is not { State: "running" })
-                return reply;
-            await Task.Delay(TimeSpan.FromMilliseconds(50), cancel);
-        }
     }
 }
 

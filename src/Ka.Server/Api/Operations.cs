@@ -97,12 +97,12 @@ public static class Operations
         if (Owns(who.Caller, stored.Workflow) is { } denied)
             return Problems.Of(denied);
         var after = long.TryParse(request.Headers["Last-Event-ID"].ToString(), out var seen) ? seen : 0;
-        return TypedResults.ServerSentEvents(EventsAsync(stored.Workflow, after, journal, host, clock, cancel));
+        return TypedResults.ServerSentEvents(EventsAsync(stored.Workflow, after, workflows, journal, host, clock, cancel));
     }
 
     /// <summary>Everything after <paramref name="after"/> from the journal, then what happens, to the end. Progress comes between, without an id.</summary>
     static async IAsyncEnumerable<SseItem<string>> EventsAsync(
-        Workflow workflow, long after, Journal journal, WorkflowHost host, TimeProvider clock, [EnumeratorCancellation] CancellationToken cancel)
+        Workflow workflow, long after, WorkflowTable workflows, Journal journal, WorkflowHost host, TimeProvider clock, [EnumeratorCancellation] CancellationToken cancel)
     {
         var fold = new OperationFold(workflow);
         while (true)
@@ -113,6 +113,13 @@ public static class Operations
             foreach (var entry in page)
             {
                 var happened = fold.Apply(entry);
+                if (fold.Automaton.Ended)
+                {
+                    // The end is said when it is one: whoever hears it finds the nodes free and the state in the list.
+                    await host.LeftAsync(workflow.Id, cancel);
+                    if (workflows.Find(workflow.Id) is { State: WorkflowState.Running })
+                        yield break;
+                }
                 if (entry.Seq > after)
                     yield return new SseItem<string>(JsonSerializer.Serialize(happened, RestJson.Default.OperationEvent), "operation") { EventId = entry.Seq.ToString() };
             }

@@ -63,6 +63,17 @@ public sealed partial class WorkflowHost(WorkflowResources have, EndHooks hooks,
     /// <summary>The workflows that run in this process.</summary>
     public IEnumerable<Workflow> Running => _live.Values.Select(l => l.Workflow);
 
+    /// <summary>Completes when a workflow does not run in this process any more: it has ended and its nodes are free, or the server stops.</summary>
+    public async Task LeftAsync(string id, CancellationToken cancel)
+    {
+        while (Find(id) is { } live)
+        {
+            var changed = live.Changed;
+            if (Find(id) is not null)
+                await changed.WaitAsync(cancel);
+        }
+    }
+
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         foreach (var id in have.Runs.Missing())
