@@ -1,20 +1,31 @@
 namespace Ka.Simulation;
 
-/// <summary>A clock that moves only when told to; timers fire in order of due time, then of creation.</summary>
+/// <summary>A clock that moves only when told to; timers fire in order of due time, then of creation. Any thread may ask it and arm timers.</summary>
 public sealed class VirtualTime : TimeProvider
 {
+    readonly Lock _gate = new();
     readonly PriorityQueue<VirtualTimer, (long Due, long Order)> _timers = new();
     long _now;
     long _order;
     long _wallAhead;
 
-    public TimeSpan Elapsed => TimeSpan.FromTicks(_now);
+    public TimeSpan Elapsed => TimeSpan.FromTicks(GetTimestamp());
+
+    /// <summary>Whether somebody waits for this clock.</summary>
+    public bool IsAwaited
+    {
+        get
+        {
+            lock (_gate)
+                return NextArmed() is not null;
+        }
+    }
 
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
-    public override long GetTimestamp() => _now;
+    public override long GetTimestamp() => Volatile.Read(ref _now);
 
-    public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch.AddTicks(_now + _wallAhead);
+    public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch.AddTicks(GetTimestamp() + Volatile.Read(ref _wallAhead));
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
@@ -24,25 +35,41 @@ public sealed class VirtualTime : TimeProvider
     }
 
     /// <summary>Somebody sets the wall clock: neither timestamps nor timers move.</summary>
-    public void SetWallForward(TimeSpan step) => _wallAhead += step.Ticks;
+    public void SetWallForward(TimeSpan step) => Interlocked.Add(ref _wallAhead, step.Ticks);
 
     /// <summary>The process is stopped and goes on: time has passed, and what was due meanwhile fires only now.</summary>
-    public void Suspend(TimeSpan length) => _now += length.Ticks;
+    public void Suspend(TimeSpan length) => Interlocked.Add(ref _now, length.Ticks);
 
     /// <summary>Moves the clock to the next timer and fires it. False when none is armed.</summary>
     public bool FireNext()
     {
-        while (_timers.TryDequeue(out var timer, out var at))
+        TimerCallback callback;
+        object? state;
+        lock (_gate)
         {
-            if (timer.Order != at.Order)
-                continue; // changed or disposed since it was queued
+            if (NextArmed() is not { } timer)
+                return false;
+            _timers.TryDequeue(out _, out var at);
             _now = Math.Max(_now, at.Due);
-            timer.Fire();
-            return true;
+            (callback, state) = timer.Fired();
         }
-        return false;
+        callback(state);
+        return true;
     }
 
+    /// <summary>The timer that is due first; stays in the queue. Called under the lock.</summary>
+    VirtualTimer? NextArmed()
+    {
+        while (_timers.TryPeek(out var timer, out var at))
+        {
+            if (timer.Order == at.Order)
+                return timer;
+            _timers.Dequeue(); // changed or disposed since it was queued
+        }
+        return null;
+    }
+
+    /// <summary>Its state is guarded by the clock's lock.</summary>
     sealed class VirtualTimer(VirtualTime clock, TimerCallback callback, object? state) : ITimer
     {
         TimeSpan _period;
@@ -53,25 +80,33 @@ public sealed class VirtualTime : TimeProvider
 
         public bool Change(TimeSpan dueTime, TimeSpan period)
         {
-            Order = -1;
-            _period = period;
-            if (dueTime == Timeout.InfiniteTimeSpan)
+            lock (clock._gate)
+            {
+                Order = -1;
+                _period = period;
+                if (dueTime == Timeout.InfiniteTimeSpan)
+                    return true;
+                Order = clock._order++;
+                clock._timers.Enqueue(this, (clock._now + dueTime.Ticks, Order));
                 return true;
-            Order = clock._order++;
-            clock._timers.Enqueue(this, (clock._now + dueTime.Ticks, Order));
-            return true;
+            }
         }
 
-        public void Fire()
+        /// <summary>It is no longer armed, or for its next period. What is to be called now.</summary>
+        public (TimerCallback, object?) Fired()
         {
             Order = -1;
             if (_period > TimeSpan.Zero)
                 Change(_period, _period);
-            callback(_state);
+            return (callback, _state);
         }
 
         /// <summary>Its place in the queue stays until it would be due; what it would have called goes now.</summary>
-        public void Dispose() => (Order, _state) = (-1, null);
+        public void Dispose()
+        {
+            lock (clock._gate)
+                (Order, _state) = (-1, null);
+        }
 
         public ValueTask DisposeAsync()
         {

@@ -194,6 +194,8 @@ public sealed class AgentHubTests : IDisposable
         await using var agent = await ConnectAsync(Hello("nonce"));
         var given = GiveAsync();
         Assert.IsType<OrderGiven>(await agent.ReadAsync());
+        while (!_clock.IsAwaited)
+            await Task.Yield(); // the hub has sent the order and does not listen for the result yet
         if (isStopped)
             _clock.Suspend(TimeSpan.FromMinutes(10));
         else
