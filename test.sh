@@ -34,12 +34,13 @@ locked=''
 dotnet build Ka.slnx -v q -nologo -clp:ErrorsOnly $locked || exit 1
 touch artifacts/bin/.built
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 ran=()
 
 # Runs one test program and adds up what it says; a program that dies without a summary counts as failed.
 run() {
     local name=$1 log=$logs/$1.log
     shift
+    ran+=("$log")
     echo "== $name"
     "$@" -xml "$logs/$name.xml" 2>&1 | tee "$log" | grep -v -E 'Discover|Starting:|Finished:' || true
     local summary
@@ -62,8 +63,8 @@ run() {
 }
 
 case $what in all | fast | ci | everything)
-    # What hangs has failed.
-    run fast timeout -k 10 900 artifacts/bin/Ka.Tests/debug/Ka.Tests -noLogo -noColor ;;
+    # What hangs has failed; which test it is, is said before.
+    run fast timeout -k 10 900 artifacts/bin/Ka.Tests/debug/Ka.Tests -noLogo -noColor -longRunning 120 ;;
 esac
 if [ "$what" != fast ]; then
     if [ "$(id -u)" != 0 ]; then
@@ -73,13 +74,20 @@ if [ "$what" != fast ]; then
     packaging/build-images.sh "$KA_TEST_WORK" minimal || exit 1
     wait "$images" || { cat "$logs/images.log"; exit 1; }
     # Loop devices and mounts of the tests stay in a mount namespace of their own.
-    real="unshare --mount --propagation private artifacts/bin/Ka.SystemTests/debug/Ka.SystemTests -noLogo -noColor"
+    real="unshare --mount --propagation private artifacts/bin/Ka.SystemTests/debug/Ka.SystemTests -noLogo -noColor -longRunning 900"
     # shellcheck disable=SC2086 # fixed words
     case $what in all | system | ci | everything) run system $real -trait- scope=long -trait- scope=wide ;; esac
     # shellcheck disable=SC2086
     case $what in long | ci | everything) run long $real -trait scope=long ;; esac
     # shellcheck disable=SC2086
     case $what in wide | everything) run wide $real -trait scope=wide ;; esac
+fi
+
+# Once more where nobody has to look for it.
+if [ "$failed" != 0 ]; then
+    echo
+    echo "== what failed"
+    sed 's/\x1b\[[0-9;]*m//g' "${ran[@]}" | grep -A 12 -E '\[FAIL\]|\[Long Running Test\]' | head -200
 fi
 
 echo
