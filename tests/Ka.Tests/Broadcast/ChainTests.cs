@@ -104,7 +104,7 @@ public abstract class ChainTests(bool zeroCopy)
     [Fact]
     public async Task A_predecessor_that_corrupts_is_never_believed_and_its_chunk_is_fetched_again()
     {
-        using var chain = Chain(4 * MiB, nodes: 4);
+        using var chain = Chain(4 * MiB, nodes: 4, LoopbackChain.Patient);
         using var proxy = new FlippingProxy(LoopbackChain.Peer(chain.Listeners[0].Port), at: MiB);
         chain.Links = chain.Links.SetItem(1, new ChainLink([LoopbackChain.Peer(proxy.Port), chain.Server], 1));
         var outcomes = await chain.StartAll();

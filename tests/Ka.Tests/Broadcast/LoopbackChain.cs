@@ -138,7 +138,7 @@ sealed class LoopbackChain : IDisposable
 /// <summary>Remembers what it was given, and does something or blocks at a given offset.</summary>
 sealed class RecordingSink : MemoryStream
 {
-    readonly ManualResetEventSlim _open = new(true);
+    readonly ManualResetEventSlim _open = new();
 
     public long TripAt { get; set; } = long.MaxValue;
 
@@ -146,17 +146,13 @@ sealed class RecordingSink : MemoryStream
 
     public long BlockAt { get; set; } = long.MaxValue;
 
-    public void Unblock()
-    {
-        BlockAt = long.MaxValue;
-        _open.Set();
-    }
+    /// <summary>For good.</summary>
+    public void Unblock() => _open.Set();
 
     public override void Write(ReadOnlySpan<byte> buffer)
     {
         if (Length + buffer.Length > BlockAt)
         {
-            _open.Reset();
             _open.Wait();
         }
         base.Write(buffer);
