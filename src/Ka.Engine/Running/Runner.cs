@@ -32,6 +32,7 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
     readonly Channel<EngineEvent> _inbox = Channel.CreateUnbounded<EngineEvent>(new UnboundedChannelOptions { SingleReader = true });
     readonly Dictionary<int, CancellationTokenSource> _running = [];
     readonly List<Task> _withdrawals = [];
+    TaskCompletionSource? _quiet;
     long? _waitingSince;
 
     /// <summary>
@@ -48,6 +49,14 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
     {
         _inbox.Writer.TryWrite(new EngineEvent.Started(nodes));
         return TurnsAsync(Automaton.For(plan), 0, cancel);
+    }
+
+    /// <summary>After the turns were cancelled: completes when no step is at work any more.</summary>
+    public async Task QuietAsync()
+    {
+        if (_running.Count > 0)
+            await (_quiet = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+        await Task.WhenAll(_withdrawals).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
     }
 
     /// <summary>Goes on where the journal ended: every group that runs is run again as resumed, every gathering waits anew.</summary>
@@ -179,6 +188,8 @@ public sealed class Runner(string workflow, long fence, World world, Windows win
         {
             _running.Remove(group.Id);
             source.Dispose();
+            if (_running.Count == 0)
+                _quiet?.TrySetResult();
         }
     }
 

@@ -90,20 +90,23 @@ public static class Operations
             Reply(stored, Folded(stored.Workflow, journal), _ => null, detailed: false), RestJson.Default.OperationReply, statusCode: StatusCodes.Status202Accepted);
     }
 
-    static IResult Watch(string id, HttpRequest request, Requester who, WorkflowTable workflows, Journal journal, WorkflowHost host, TimeProvider clock, CancellationToken cancel)
+    static IResult Watch(
+        string id, HttpRequest request, Requester who, WorkflowTable workflows, Journal journal, WorkflowHost host, TimeProvider clock, IHostApplicationLifetime lifetime, CancellationToken cancel)
     {
         if (workflows.Find(id) is not { } stored)
             return Unknown(id);
         if (Owns(who.Caller, stored.Workflow) is { } denied)
             return Problems.Of(denied);
         var after = long.TryParse(request.Headers["Last-Event-ID"].ToString(), out var seen) ? seen : 0;
-        return TypedResults.ServerSentEvents(EventsAsync(stored.Workflow, after, workflows, journal, host, clock, cancel));
+        return TypedResults.ServerSentEvents(EventsAsync(stored.Workflow, after, workflows, journal, host, clock, lifetime.ApplicationStopping, cancel));
     }
 
     /// <summary>Everything after <paramref name="after"/> from the journal, then what happens, to the end. Progress comes between, without an id.</summary>
+    /// <param name="stopping">The stream ends before the operation does, and who watches comes back.</param>
     static async IAsyncEnumerable<SseItem<string>> EventsAsync(
-        Workflow workflow, long after, WorkflowTable workflows, Journal journal, WorkflowHost host, TimeProvider clock, [EnumeratorCancellation] CancellationToken cancel)
+        Workflow workflow, long after, WorkflowTable workflows, Journal journal, WorkflowHost host, TimeProvider clock, CancellationToken stopping, [EnumeratorCancellation] CancellationToken cancel)
     {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(stopping, cancel);
         var fold = new OperationFold(workflow);
         while (true)
         {
@@ -116,8 +119,8 @@ public static class Operations
                 if (fold.Automaton.Ended)
                 {
                     // The end is said when it is one: whoever hears it finds the nodes free and the state in the list.
-                    await host.LeftAsync(workflow.Id, cancel);
-                    if (workflows.Find(workflow.Id) is { State: WorkflowState.Running })
+                    await host.LeftAsync(workflow.Id, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                    if (either.IsCancellationRequested || workflows.Find(workflow.Id) is { State: WorkflowState.Running })
                         yield break;
                 }
                 if (entry.Seq > after)
@@ -130,8 +133,9 @@ public static class Operations
             var transfers = fold.Nodes(TransferOf(host, workflow.Id)).Where(n => n.Phase is not null).ToImmutableArray();
             if (!transfers.IsEmpty)
                 yield return new SseItem<string>(JsonSerializer.Serialize(transfers, RestJson.Default.ImmutableArrayNodeProgress), "progress");
-            await Task.WhenAny(changed ?? Task.CompletedTask, Task.Delay(ProgressPeriod, clock, cancel));
-            cancel.ThrowIfCancellationRequested();
+            await Task.WhenAny(changed ?? Task.CompletedTask, Task.Delay(ProgressPeriod, clock, either.Token));
+            if (either.IsCancellationRequested)
+                yield break;
         }
     }
 

@@ -25,12 +25,18 @@ namespace Ka.Server.Hosting;
 /// <summary>Puts the server together: the only place that knows everybody.</summary>
 public static class ServerApp
 {
+    /// <summary>So long a server that stops waits for requests; then it breaks off what is left: uploads go on after the next start.</summary>
+    static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(5);
+
+    /// <summary>The site's file is read at the start. The framework would watch for files of its own, with every directory below the program's.</summary>
+    const string NothingWatched = "--hostBuilder:reloadConfigOnChange=false";
+
     /// <exception cref="IOException">A listener, the state directory or the database cannot be opened.</exception>
     public static WebApplication Build(SiteConfiguration configuration, bool withNetworkBoot = true)
     {
         var site = new Site(configuration);
         var secrets = ServerSecrets.Open(configuration.StateDirectory);
-        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory, EnvironmentName = "Production" });
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory, EnvironmentName = "Production", Args = [NothingWatched] });
         builder.WebHost.UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(kestrel => Listen(kestrel, configuration, secrets));
         builder.Logging.ClearProviders().AddSimpleConsole(console =>
@@ -40,6 +46,7 @@ public static class ServerApp
             console.UseUtcTimestamp = true;
         });
         builder.Logging.SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = StopPatience);
         AddParts(builder.Services, site, secrets, configuration);
         builder.Services.AddOpenApi("v1", ApiDocument.Describe);
         builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, Ka.Protocol.Rest.RestJson.Default));

@@ -39,6 +39,9 @@ public sealed class LiveWorkflow
 
     internal LiveProgress Progress { get; }
 
+    /// <summary>Completes when nothing of it runs in this process any more; never fails.</summary>
+    internal Task Run { get; set; } = Task.CompletedTask;
+
     /// <summary>Completes at the next turn.</summary>
     public Task Changed => Volatile.Read(ref _changed).Task;
 
@@ -57,6 +60,9 @@ public sealed partial class WorkflowHost(WorkflowResources have, EndHooks hooks,
     readonly ConcurrentDictionary<string, LiveWorkflow> _live = new(StringComparer.Ordinal);
     readonly ConcurrentDictionary<string, Window> _rebootWindows = new(StringComparer.Ordinal);
     readonly CancellationTokenSource _stopping = new();
+
+    /// <summary>So long a stop waits for steps that were told to end.</summary>
+    static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(5);
 
     public LiveWorkflow? Find(string id) => _live.GetValueOrDefault(id);
 
@@ -96,7 +102,15 @@ public sealed partial class WorkflowHost(WorkflowResources have, EndHooks hooks,
         }
     }
 
-    public async Task StopAsync(CancellationToken cancellationToken) => await _stopping.CancelAsync();
+    /// <summary>Returns when nothing works on a node or on the store any more; what runs stays as the journal has it.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _stopping.CancelAsync();
+        var left = Task.WhenAll(_live.Values.Select(l => l.Run));
+        // The host's own time may be used up by requests.
+        if (await Task.WhenAny(left, Task.Delay(StopPatience, have.Clock, CancellationToken.None)) != left)
+            LogLeftBehind(string.Join(", ", _live.Keys));
+    }
 
     public void Dispose() => _stopping.Dispose();
 
@@ -137,7 +151,7 @@ public sealed partial class WorkflowHost(WorkflowResources have, EndHooks hooks,
             new Window(Planner.AgentWindow), new Window(Planner.WaitingWindow), new Window(Planner.SystemWindow));
         var live = new LiveWorkflow(workflow, new Runner(workflow.Id, fence, world, windows, have.Journal), progress);
         _live[workflow.Id] = live;
-        _ = _strand.StartNew(() => RunAsync(live, fence, fold), _stopping.Token).Unwrap();
+        live.Run = _strand.StartNew(() => RunAsync(live, fence, fold), CancellationToken.None).Unwrap();
     }
 
     async Task RunAsync(LiveWorkflow live, long fence, OperationFold fold)
@@ -175,6 +189,8 @@ public sealed partial class WorkflowHost(WorkflowResources have, EndHooks hooks,
         }
         finally
         {
+            if (_stopping.IsCancellationRequested)
+                await live.Runner.QuietAsync();
             _live.TryRemove(workflow.Id, out _);
             live.Signal();
         }
@@ -227,4 +243,7 @@ public sealed partial class WorkflowHost(WorkflowResources have, EndHooks hooks,
 
     [LoggerMessage(3004, LogLevel.Error, "{Workflow} ended under fence {Fence}, which is no longer the newest")]
     partial void LogFenced(string workflow, long fence);
+
+    [LoggerMessage(3006, LogLevel.Warning, "the server stops while steps of {Workflows} still end")]
+    partial void LogLeftBehind(string workflows);
 }

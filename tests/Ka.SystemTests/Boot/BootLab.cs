@@ -9,9 +9,9 @@ using Ka.Boot;
 using Ka.Boot.Http;
 using Ka.Core.BootProfiles;
 using Ka.Core.NodeSets;
+using Ka.Tests.Server;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.Extensions.Logging;
 
 namespace Ka.SystemTests.Boot;
 
@@ -203,8 +203,7 @@ internal sealed partial class BootLab : IAsyncDisposable, IBootDirectory
             listener.Bind(new IPEndPoint(address, 8080));
             listener.Listen();
         });
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
+        var builder = QuietSite.Builder();
         builder.WebHost.ConfigureKestrel(options => options.ListenHandle((ulong)listener.SafeHandle.DangerousGetHandle()));
         _web = builder.Build();
         _web.Use((context, next) =>

@@ -5,10 +5,10 @@ using System.Text.Json;
 using System.Threading.Channels;
 using Ka.Agent.Session;
 using Ka.Protocol.Agents;
+using Ka.Tests.Server;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
 
 namespace Ka.Tests.Agent;
 
@@ -35,8 +35,7 @@ sealed class ScriptedServer : IAsyncDisposable
         var request = new CertificateRequest("CN=ka-test", key, HashAlgorithmName.SHA256);
         using var made = request.CreateSelfSigned(DateTimeOffset.UnixEpoch, DateTimeOffset.UnixEpoch.AddDays(1)); // long expired: only the fingerprint counts
         var certificate = X509CertificateLoader.LoadPkcs12(made.Export(X509ContentType.Pkcs12), null);
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
+        var builder = QuietSite.Builder();
         builder.WebHost.UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(k => k.Listen(System.Net.IPAddress.Loopback, 0, l => l.UseHttps(certificate)));
         var app = builder.Build();

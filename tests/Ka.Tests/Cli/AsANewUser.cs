@@ -3,7 +3,6 @@ using System.Net;
 using Ka.Tests.Server;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.Extensions.Logging;
 
 namespace Ka.Tests.Cli;
 
@@ -159,8 +158,7 @@ public sealed class AsANewUser(RunningServer server) : IClassFixture<RunningServ
     [Fact]
     public async Task A_description_comes_from_an_address_and_names_addresses_only()
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
+        var builder = QuietSite.Builder();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
         await using var site = builder.Build();
         var image = RunningServer.Image();

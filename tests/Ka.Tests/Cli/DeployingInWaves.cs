@@ -4,10 +4,10 @@ using Ka.Cli;
 using Ka.Cli.Commands;
 using Ka.Core.NodeSets;
 using Ka.Protocol.Rest;
+using Ka.Tests.Server;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
 
 namespace Ka.Tests.Cli;
 
@@ -28,8 +28,7 @@ public sealed class DeployingInWaves : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
+        var builder = QuietSite.Builder();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(_directory["kad.sock"]));
         _app = builder.Build();
         _app.MapPost("/api/v1/deployments", async (HttpRequest request) =>

@@ -2,10 +2,10 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using Ka.Cli;
 using Ka.Protocol.Rest;
+using Ka.Tests.Server;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
 
 namespace Ka.Tests.Cli;
 
@@ -32,8 +32,7 @@ public sealed class SharingEnvironments : IAsyncLifetime
     {
         _environment = new EnvironmentReply(
             "debian12", 3, "alice", "", "private", "amd64", "linux", new string('a', 64), 1, 1, "tar", "none", "ext4", "/vmlinuz", null, [], [], DateTimeOffset.UnixEpoch);
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
+        var builder = QuietSite.Builder();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(_directory["kad.sock"]));
         _app = builder.Build();
         _app.MapGet("/api/v1/environments/debian12", () => Results.Json(_environment, RestJson.Default.EnvironmentReply));

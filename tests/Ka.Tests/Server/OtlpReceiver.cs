@@ -9,7 +9,6 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 
 namespace Ka.Tests.Server;
 
@@ -25,9 +24,8 @@ sealed class OtlpReceiver : IAsyncDisposable
     /// <param name="answers">Else it takes what comes and says nothing.</param>
     public OtlpReceiver(bool answers = true)
     {
-        var builder = WebApplication.CreateSlimBuilder();
+        var builder = QuietSite.Builder();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
-        builder.Logging.ClearProviders();
         _app = builder.Build();
         _app.MapPost("/{**path}", async (HttpContext context) =>
         {

@@ -6,6 +6,7 @@ using Ka.Protocol.Rest;
 using Ka.Server.Boot;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Ka.Tests.Server;
@@ -26,6 +27,10 @@ public sealed class RestTests(RunningServer server) : IClassFixture<RunningServe
             foreach (var path in (string[])["/api/v1/nodes", "/api/v1/version", "/openapi/v1.json"])
                 Assert.Equal(HttpStatusCode.NotFound, (await client.GetAsync(address.TrimEnd('/') + path, Cancel)).StatusCode);
     }
+
+    [Fact]
+    public void Nothing_is_watched_for_a_configuration_that_is_not_the_sites() =>
+        Assert.DoesNotContain(((IConfigurationRoot)server.App.Configuration).Providers.OfType<FileConfigurationProvider>(), p => p.Source.ReloadOnChange);
 
     [Theory]
     [InlineData("-1x00000000000000000000000000000000")]

@@ -10,7 +10,6 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 
 namespace Ka.Tests.Server;
 
@@ -99,8 +98,7 @@ public sealed class TestIssuer : IAsyncDisposable
     public static async Task<TestIssuer> StartAsync()
     {
         var issuer = new TestIssuer();
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
+        var builder = QuietSite.Builder();
         builder.WebHost.UseKestrelHttpsConfiguration();
         var certificate = issuer._authority.Sign("CN=an issuer of a test", TestAuthority.ForServers, address: System.Net.IPAddress.Loopback);
         builder.WebHost.ConfigureKestrel(k => k.Listen(System.Net.IPAddress.Loopback, 0, l => l.UseHttps(certificate)));
