@@ -275,10 +275,20 @@ public sealed class Server : IDisposable
         {
             _lost = e.HttpRequestError is HttpRequestError.ResponseEnded or HttpRequestError.InvalidResponse or HttpRequestError.Unknown;
             return new Answer<HttpResponseMessage>(null, new Problem(
-                null, null, 0, $"the server at {_address} does not answer: {e.Message}{(e.InnerException is System.Security.Authentication.AuthenticationException bad ? ": " + bad.Message : "")}", "server.unreachable",
+                null, null, 0, $"the server at {_address} does not answer: {Why(e)}", "server.unreachable",
                 "Start it (ka server run --config FILE, or ka lab up N --serve), or name it with --server.", null, null));
         }
     }
+
+    /// <summary>The system's words for a socket in the file system are those for an address of a network.</summary>
+    string Why(HttpRequestException e) => (e.InnerException, _address.StartsWith("unix:", StringComparison.Ordinal)) switch
+    {
+        (SocketException { SocketErrorCode: SocketError.AddressNotAvailable }, true) => "there is no such socket",
+        (SocketException { SocketErrorCode: SocketError.ConnectionRefused }, true) => "nobody listens there",
+        (SocketException at, true) => at.Message,
+        (System.Security.Authentication.AuthenticationException bad, _) => $"{e.Message}: {bad.Message}",
+        _ => e.Message,
+    };
 
     internal static async Task<Problem> ProblemOfAsync(HttpResponseMessage reply, CancellationToken cancel)
     {

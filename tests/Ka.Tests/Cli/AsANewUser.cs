@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Net.Sockets;
 using Ka.Tests.Server;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -71,6 +72,19 @@ public sealed class AsANewUser(RunningServer server) : IClassFixture<RunningServ
         var paul = await InProcess.RunAsync("-S", address, "--ca", server.PathOf("state/users.pem"), "--user", "paul", "--password-file", file, "whoami");
         Assert.True(paul.Status == 0 && paul.Output.Contains("paul  role user  by password", StringComparison.Ordinal), paul.Errors);
         Assert.Equal(69, (await InProcess.RunAsync("-S", address, "whoami")).Status);
+    }
+
+    [Fact]
+    public async Task Where_no_server_listens_it_is_said_what_is_there()
+    {
+        using var left = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        left.Bind(new UnixDomainSocketEndPoint(server.PathOf("left.sock")));
+        foreach (var (name, why) in new[] { ("no.sock", "there is no such socket  (server.unreachable)"), ("left.sock", "nobody listens there  (server.unreachable)") })
+        {
+            var said = await InProcess.RunAsync("-S", "unix:" + server.PathOf(name), "whoami");
+            Assert.Equal(69, said.Status);
+            Assert.Contains(why, said.Errors, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
