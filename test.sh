@@ -3,7 +3,7 @@
 # Usage: ./test.sh [fast|system|long|wide|ci|everything]
 #   fast        without root, machines or network
 #   system      real disks and machines, the main path
-#   long        real machines, what takes them longest: faults at every macro step, a batch scheduler
+#   long        real machines, what takes them longest: faults at every macro step, every way to broadcast, a batch scheduler
 #   wide        real machines, every kind of image, layout and way to boot: about as long again
 #   ci          fast, system and long
 #   everything  all of them

@@ -3,7 +3,7 @@ using Ka.Protocol.Rest;
 namespace Ka.SystemTests.Deployments;
 
 /// <summary>Machines that get their image by each way in which nodes give to each other, chosen on the command line, while one of them is lost.</summary>
-[Collection("real machines"), Trait("scope", "wide")]
+[Collection("real machines"), Trait("scope", "long")]
 public sealed class WaysToBroadcast(RealLab lab)
 {
     const string Site = """
