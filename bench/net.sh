@@ -9,7 +9,19 @@ prepare() { # programs that are missing are installed, and ka is published where
 }
 address() { echo "10.78.$((($1 + 1) / 250)).$((($1 + 1) % 250 + (($1 + 1) >= 250)))"; }
 shape() { [ -z "$rate" ] || tc -n "$1" qdisc add dev "$2" root tbf rate "$rate" burst 256k latency 50ms; }
+# A namespace may only use what the machine allows everybody. Kept in $allowed until unlay: what it allowed before.
+allow() {
+    allowed=$(sysctl -n net.ipv4.tcp_allowed_congestion_control)
+    case " $allowed " in
+        *" $1 "*) allowed='' ;;
+        *)
+            echo "until the end this machine allows '$1' as congestion control" >&2
+            sysctl -qw "net.ipv4.tcp_allowed_congestion_control=$allowed $1"
+            ;;
+    esac
+}
 lay() {
+    allow "${congestion:-cubic}"
     ip netns add "$net"
     ip -n "$net" link add br0 type bridge stp_state 0 forward_delay 0
     ip -n "$net" link set br0 up
@@ -29,4 +41,5 @@ lay() {
 unlay() {
     for i in $(seq 0 "$most"); do ip netns del "${net}h$i" 2>/dev/null || true; done
     ip netns del "$net" 2>/dev/null || true
+    [ -z "${allowed:-}" ] || sysctl -qw "net.ipv4.tcp_allowed_congestion_control=$allowed"
 }
