@@ -119,10 +119,11 @@ lost() { # lost FIRST LAST: who, outside of these, has not the image
 }
 end() { # end FIRST LAST: waits until the others have all bytes or gave up, lets it be known that these died, and ends what is left
     local i
-    for i in $(seq "$count"); do
+    # Without the shell's own words for each that was killed.
+    { for i in $(seq "$count"); do
         [ "$i" -ge "$1" ] && [ "$i" -le "$2" ] || "$work/relay" await "$work/out$i" "$bytes" "${pids[i]}"
     done
-    { for i in $(seq "$1" "$2"); do
+    for i in $(seq "$1" "$2"); do
         ip -n "$net" link set "p$i" up
         kill -KILL "${pids[i]}" || true
     done
