@@ -39,7 +39,7 @@ sealed class OrderDesk(Execute execute)
         {
             if (_entries.TryGetValue(given.Id, out var known))
             {
-                known.Sent = false;
+                known.Wanted++;
                 Announce();
                 return;
             }
@@ -73,6 +73,7 @@ sealed class OrderDesk(Execute execute)
                 if (entry.Result is { } result && !entry.Sent)
                 {
                     messages.Add(result);
+                    entry.Taken = entry.Wanted;
                 }
                 else if (entry.Result is null && entry.Progress is { } progress)
                 {
@@ -84,14 +85,14 @@ sealed class OrderDesk(Execute execute)
         return messages.ToImmutable();
     }
 
-    /// <summary>A result has gone out.</summary>
+    /// <summary>A result has gone out. If it was asked for again since it was taken out, that is still to be answered.</summary>
     public void Sent(string id)
     {
         lock (_gate)
         {
             if (_entries.TryGetValue(id, out var entry))
             {
-                entry.Sent = true;
+                entry.Answered = entry.Taken;
                 entry.Delivered.TrySetResult();
             }
         }
@@ -197,6 +198,13 @@ sealed class OrderDesk(Execute execute)
 
         public AgentResult? Result { get; set; }
 
-        public bool Sent { get; set; }
+        /// <summary>How often the result was asked for; up to which of these it was taken out for sending, and has gone out.</summary>
+        public int Wanted { get; set; } = 1;
+
+        public int Taken { get; set; }
+
+        public int Answered { get; set; }
+
+        public bool Sent => Answered == Wanted;
     }
 }

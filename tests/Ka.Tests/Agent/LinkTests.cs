@@ -255,6 +255,23 @@ public sealed class LinkTests : IDisposable
     }
 
     [Fact]
+    public async Task An_order_that_comes_again_while_its_result_goes_out_gets_it_once_more_and_then_no_more()
+    {
+        var desk = new OrderDesk((_, _, _) => Task.FromResult(new OrderOutcome(null)));
+        var order = new OrderGiven("again", 30, new RebootNode());
+        desk.Take(order);
+        await desk.News();
+        Assert.Single(desk.Outgoing());
+        desk.Take(order);
+        desk.Sent("again");
+        Assert.True(desk.News().IsCompleted);
+        Assert.Equal("again", Assert.IsType<AgentResult>(Assert.Single(desk.Outgoing())).OrderId);
+        desk.Sent("again");
+        Assert.Empty(desk.Outgoing());
+        Assert.False(desk.News().IsCompleted);
+    }
+
+    [Fact]
     public async Task A_crash_of_one_order_is_its_result()
     {
         var desk = new OrderDesk((_, _, _) => throw new InvalidOperationException("bug"));
