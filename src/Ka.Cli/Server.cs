@@ -79,7 +79,7 @@ public sealed class Server : IDisposable
 {
     readonly HttpClient _http;
     readonly SocketsHttpHandler _handler;
-    readonly string _address;
+    readonly ServerAddress _address;
     readonly SignedIn? _signIn;
     volatile AuthenticationHeaderValue? _proof;
 
@@ -93,9 +93,9 @@ public sealed class Server : IDisposable
 
     public Server(ServerAddress address)
     {
-        _address = address.Address;
+        _address = address;
         var handler = _handler = new SocketsHttpHandler { AutomaticDecompression = DecompressionMethods.GZip };
-        if (address.Address.StartsWith("unix:", StringComparison.Ordinal))
+        if (address.IsLocal)
             handler.ConnectCallback = async (_, cancel) =>
             {
                 var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
@@ -119,7 +119,7 @@ public sealed class Server : IDisposable
         }
         _http = new HttpClient(new Proving(this) { InnerHandler = handler })
         {
-            BaseAddress = new Uri(address.Address.StartsWith("unix:", StringComparison.Ordinal) ? "http://ka/" : address.Address),
+            BaseAddress = new Uri(address.IsLocal ? "http://ka/" : address.Address),
             Timeout = Timeout.InfiniteTimeSpan,
         };
         if (address.Password is { } password)
@@ -247,7 +247,7 @@ public sealed class Server : IDisposable
         catch (WebSocketException e)
         {
             socket.Dispose();
-            return new Answer<ClientWebSocket>(null, new Problem(null, null, 0, $"the server at {_address} does not open it: {e.Message}", "server.unreachable", "Try again; the server's log says more.", null, null));
+            return new Answer<ClientWebSocket>(null, new Problem(null, null, 0, $"the server at {_address.Address} does not open it: {e.Message}", "server.unreachable", "Try again; the server's log says more.", null, null));
         }
     }
 
@@ -275,13 +275,13 @@ public sealed class Server : IDisposable
         {
             _lost = e.HttpRequestError is HttpRequestError.ResponseEnded or HttpRequestError.InvalidResponse or HttpRequestError.Unknown;
             return new Answer<HttpResponseMessage>(null, new Problem(
-                null, null, 0, $"the server at {_address} does not answer: {Why(e)}", "server.unreachable",
+                null, null, 0, $"the server at {_address.Address} does not answer: {Why(e)}", "server.unreachable",
                 "Start it (ka server run --config FILE, or ka lab up N --serve), or name it with --server.", null, null));
         }
     }
 
     /// <summary>The system's words for a socket in the file system are those for an address of a network.</summary>
-    string Why(HttpRequestException e) => (e.InnerException, _address.StartsWith("unix:", StringComparison.Ordinal)) switch
+    string Why(HttpRequestException e) => (e.InnerException, _address.IsLocal) switch
     {
         (SocketException { SocketErrorCode: SocketError.AddressNotAvailable }, true) => "there is no such socket",
         (SocketException { SocketErrorCode: SocketError.ConnectionRefused }, true) => "nobody listens there",

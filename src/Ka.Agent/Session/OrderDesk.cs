@@ -39,7 +39,7 @@ sealed class OrderDesk(Execute execute)
         {
             if (_entries.TryGetValue(given.Id, out var known))
             {
-                known.Wanted++;
+                (known.Sent, known.AskedAgain) = (false, true);
                 Announce();
                 return;
             }
@@ -73,7 +73,7 @@ sealed class OrderDesk(Execute execute)
                 if (entry.Result is { } result && !entry.Sent)
                 {
                     messages.Add(result);
-                    entry.Taken = entry.Wanted;
+                    entry.AskedAgain = false;
                 }
                 else if (entry.Result is null && entry.Progress is { } progress)
                 {
@@ -92,7 +92,7 @@ sealed class OrderDesk(Execute execute)
         {
             if (_entries.TryGetValue(id, out var entry))
             {
-                entry.Answered = entry.Taken;
+                entry.Sent = !entry.AskedAgain;
                 entry.Delivered.TrySetResult();
             }
         }
@@ -198,13 +198,9 @@ sealed class OrderDesk(Execute execute)
 
         public AgentResult? Result { get; set; }
 
-        /// <summary>How often the result was asked for; up to which of these it was taken out for sending, and has gone out.</summary>
-        public int Wanted { get; set; } = 1;
+        public bool Sent { get; set; }
 
-        public int Taken { get; set; }
-
-        public int Answered { get; set; }
-
-        public bool Sent => Answered == Wanted;
+        /// <summary>Since the result was last taken out for sending.</summary>
+        public bool AskedAgain { get; set; }
     }
 }

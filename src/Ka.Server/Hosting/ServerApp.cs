@@ -29,7 +29,7 @@ public static class ServerApp
     static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(5);
 
     /// <summary>The site's file is read at the start. The framework would watch for files of its own, with every directory below the program's.</summary>
-    const string NothingWatched = "--hostBuilder:reloadConfigOnChange=false";
+    public const string NothingWatched = "--hostBuilder:reloadConfigOnChange=false";
 
     /// <exception cref="IOException">A listener, the state directory or the database cannot be opened.</exception>
     public static WebApplication Build(SiteConfiguration configuration, bool withNetworkBoot = true)

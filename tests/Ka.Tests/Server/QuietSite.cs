@@ -1,3 +1,4 @@
+using Ka.Server.Hosting;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Logging;
 
@@ -8,7 +9,7 @@ static class QuietSite
 {
     public static WebApplicationBuilder Builder()
     {
-        var builder = WebApplication.CreateSlimBuilder(["--hostBuilder:reloadConfigOnChange=false"]);
+        var builder = WebApplication.CreateSlimBuilder([ServerApp.NothingWatched]);
         builder.Logging.ClearProviders();
         return builder;
     }
